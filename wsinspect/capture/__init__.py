@@ -1,0 +1,1 @@
+"""The capture is the bus: the proxy appends records, everything else reads them."""

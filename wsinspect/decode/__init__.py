@@ -1,0 +1,1 @@
+"""Payloads for people: safe text, JSON, hex."""

@@ -1,0 +1,1 @@
+"""A small real-time world on loopback, so that `wsinspect demo` needs nothing else."""

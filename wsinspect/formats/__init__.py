@@ -1,0 +1,1 @@
+"""Captures in other people's formats, one a file."""

@@ -1,0 +1,1 @@
+"""The relay of one connection, sans-I/O: bytes, ends and commands in; bytes, ends and records out."""

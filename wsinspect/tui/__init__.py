@@ -1,0 +1,1 @@
+"""The screen. It reads a capture and never shares a process with the traffic."""
