@@ -1,10 +1,10 @@
 """Close codes and the payload of Close frames, RFC 6455 sections 5.5.1 and 7.4, and the IANA registry.
 
-    0-999        not used
-    1000-2999    the protocol and its extensions; what the registry does not list is unassigned
-    3000-3999    libraries and frameworks, by registration
-    4000-4999    private: the two applications agree on them
-    5000-        outside the protocol
+0-999        not used
+1000-2999    the protocol and its extensions; what the registry does not list is unassigned
+3000-3999    libraries and frameworks, by registration
+4000-4999    private: the two applications agree on them
+5000-        outside the protocol
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _ON_WIRE = (
     CloseCode(1000, "normal closure", "the purpose of the connection is fulfilled"),
     CloseCode(1001, "going away", "the server shuts down, or the browser leaves the page"),
     CloseCode(1002, "protocol error", "the other side broke the WebSocket protocol"),
-    CloseCode(1003, "unsupported data", "a kind of data came that this endpoint does not take, such as binary"),
+    CloseCode(
+        1003, "unsupported data", "a kind of data came that this endpoint does not take, such as binary"
+    ),
     CloseCode(1007, "invalid payload data", "data does not fit its type, such as text that is not UTF-8"),
     CloseCode(1008, "policy violation", "a message broke a policy; the generic refusal"),
     CloseCode(1009, "message too big", "a message is too big to process"),
@@ -97,7 +99,7 @@ def parse_close(payload: bytes) -> tuple[int | None, str, tuple[Violation, ...]]
 
 
 def encode_close(code: int | None, reason: str = "") -> bytes:
-    """The payload of a Close frame. Any code of 0 to 65535 goes, since a test must be able to send a wrong one.
+    """The payload of a Close frame. Any code of 0 to 65535 goes: a test must be able to send a wrong one.
 
     Raises ValueError for a reason without a code, and for a code that two bytes cannot hold.
     """

@@ -96,14 +96,22 @@ class FrameDecoder:
             self.offset -= len(self._head)
             data = self._head + data  # at most 13 bytes more
             self._head = b""
-        side, base, end, mask_bit, max_payload = self.side, self.offset, len(data), self._mask_bit, self.max_payload
+        side, base, end, mask_bit, max_payload = (
+            self.side,
+            self.offset,
+            len(data),
+            self._mask_bit,
+            self.max_payload,
+        )
         while end - pos >= 2:
             first = data[pos]
             second = data[pos + 1]
             length = second & 0x7F
             start = pos + 2
             minimal = True
-            if length >= 126:  # 5.2: a 16-bit or a 64-bit length follows, and the shortest form that fits must be used
+            if (
+                length >= 126
+            ):  # 5.2: a 16-bit or a 64-bit length follows, and the shortest form that fits must be used
                 start += 2 if length == 126 else 8
                 if start > end:
                     break
@@ -143,12 +151,19 @@ class FrameDecoder:
                 pos = stop
                 continue
             frame = Frame(
-                side, self.frame, base + pos, first >= 0x80, first >> 4 & 7, first & 15, mask, length, start - pos, b""
+                side,
+                self.frame,
+                base + pos,
+                first >= 0x80,
+                first >> 4 & 7,
+                first & 15,
+                mask,
+                length,
+                start - pos,
+                b"",
             )
-            self._judge(frame, minimal)
-            if self.blind:
-                frames.append(frame)
-                self.frame += 1
+            if not self._judge(frame, minimal):
+                frames.append(frame)  # it never ends, so it stays the open one
                 self.offset = base + end
                 return frames
             self._open = frame
@@ -163,14 +178,14 @@ class FrameDecoder:
     def resume(self, frame: int, offset: int, left: int, carry: int, state: int) -> None:
         """Start, or start again after a hole, from the scan state that stands in a `model.Read`.
 
-        left > 0: the rest of that frame is skipped. It still comes out, truncated, where its header had been seen;
-        else there is no Frame for it. carry > 0: a header is cut, so no frames until `resume` is called with
-        carry == 0. Where nothing was lost the call changes nothing.
+        left > 0: the rest of that frame is skipped. It still comes out, truncated, where its header had been
+        seen; else there is no Frame for it. carry > 0: a header is cut, so no frames until `resume` is called
+        with carry == 0. Where nothing was lost the call changes nothing.
         """
         blind = bool(state & _BLIND)
-        if (frame, offset, left, carry, blind) == (self.frame, self.offset, self._left, len(self._head), self.blind):
-            if self.synced:
-                return
+        there = (frame, offset, left, carry, blind)
+        if self.synced and there == (self.frame, self.offset, self._left, len(self._head), self.blind):
+            return
         known = self._open
         if known is not None and left and known.offset + known.wire_bytes == offset + left:
             known.truncated = True  # its middle is lost
@@ -199,8 +214,8 @@ class FrameDecoder:
         else:
             self._plain = _PLAIN_IDLE_DEFLATE if self.rsv_allowed & 4 else _PLAIN_IDLE
 
-    def _judge(self, frame: Frame, minimal: bool) -> None:
-        """All that a header can violate; advances the state of the message and of the closing."""
+    def _judge(self, frame: Frame, minimal: bool) -> bool:
+        """All that a header can violate; advances the state of message and closing. False: blind from here."""
         found: list[Violation] = []
         opcode, rsv = frame.opcode, frame.rsv
         if self.side is Side.CLIENT:
@@ -211,7 +226,9 @@ class FrameDecoder:
         if rsv & ~self.rsv_allowed:
             found.append(Violation.RESERVED_BITS)  # 5.2
         if rsv & 4 and self.rsv_allowed == 4 and (opcode == 0 or opcode >= 8):
-            found.append(Violation.BAD_RSV1)  # RFC 7692 6.1: only a message's first frame; 5.2 forbids it on control
+            found.append(
+                Violation.BAD_RSV1
+            )  # RFC 7692 6.1: only a message's first frame; 5.2 forbids it on control
         if 3 <= opcode <= 7 or opcode >= 11:
             found.append(Violation.RESERVED_OPCODE)  # 5.2
         if frame.length >> 63:
@@ -226,6 +243,7 @@ class FrameDecoder:
             self._judge_data(frame, found)
         frame.violations = tuple(found)
         self._choose_plain()
+        return not self.blind
 
     def _judge_control(self, frame: Frame, found: list[Violation]) -> None:
         if not frame.fin:
@@ -253,7 +271,7 @@ class FrameDecoder:
             found.append(Violation.DATA_AFTER_CLOSE)  # 5.5.1
 
     def _take(self, data: bytes, start: int, frames: list[Frame]) -> int:
-        """Take payload of the open (or skipped) frame from `data[start:]`; return where the next frame begins."""
+        """Take payload of the open (or skipped) frame from `data[start:]`; return where the next one begins."""
         taken = min(self._left, len(data) - start)
         self._left -= taken
         frame = self._open
@@ -286,8 +304,8 @@ def encode_frame(
 ) -> bytes:
     """One whole frame, RFC 6455 section 5.2, its length in the shortest form.
 
-    `rsv` has RSV1, 2, 3 as the bits 4, 2, 1; `mask` is the masking key, four bytes, or None for a server's frame.
-    Nothing else is checked: a test must be able to send what the protocol forbids.
+    `rsv` has RSV1, 2, 3 as the bits 4, 2, 1; `mask` is the masking key, four bytes, or None for a server's
+    frame. Nothing else is checked: a test must be able to send what the protocol forbids.
     """
     first = (0x80 if fin else 0) | (rsv & 7) << 4 | opcode & 15
     mask_bit = 0 if mask is None else 0x80

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 __all__ = ["apply_mask", "apply_mask_python"]
 
@@ -21,7 +22,11 @@ def apply_mask_python(data: bytes, key: bytes) -> bytes:
 
 
 # `websockets.speedups` has no promised API, hence this one place that imports it, and the fallback.
+apply_mask: Callable[[bytes, bytes], bytes]
+"""Mask or unmask `data`; ValueError unless the key has four bytes. In C where websockets was built with it."""
 try:
-    from websockets.speedups import apply_mask
+    from websockets.speedups import apply_mask as _apply_mask_c
 except ImportError:  # pragma: no cover - depends on how websockets was built
     apply_mask = apply_mask_python
+else:
+    apply_mask = _apply_mask_c
