@@ -116,27 +116,31 @@ _BARE: dict[str, Request] = {"hello": Hello(), "status": Status(), "stop": Stop(
 
 
 def encode_request(request_id: int, request: Request) -> bytes:
-    """One line, newline included."""
+    """One line, newline included. Raises UsageError where it is too long."""
+    return encode_line({"id": request_id} | request_values(request))
+
+
+def request_values(request: Request) -> dict[str, Any]:
+    """`do` and the request's values."""
     match request:
         case Hello():
-            values: dict[str, Any] = {"do": "hello"}
+            return {"do": "hello"}
         case Status():
-            values = {"do": "status"}
+            return {"do": "status"}
         case Stop():
-            values = {"do": "stop"}
+            return {"do": "stop"}
         case Watch():
-            values = {"do": "watch"}
+            return {"do": "watch"}
         case Send():
-            values = {"do": "send", "conn": request.conn, "to": request.to.word}
-            values["opcode"] = request.opcode.name.lower()
-            values |= _payload_fields(request.payload)
+            fields = _payload_fields(request.payload)
+            opcode = request.opcode.name.lower()
+            return {"do": "send", "conn": request.conn, "to": request.to.word, "opcode": opcode} | fields
         case Close():
             side = request.to[0].word if len(request.to) == 1 else "both"
             values = {"do": "close", "conn": request.conn, "code": request.code}
-            values |= {"reason": request.reason, "side": side}
+            return values | {"reason": request.reason, "side": side}
         case _:
             assert_never(request)
-    return encode_line({"id": request_id} | values)
 
 
 def parse_request(line: bytes) -> tuple[int, Request]:
