@@ -215,7 +215,7 @@ class FrameDecoder:
             self._plain = _PLAIN_IDLE_DEFLATE if self.rsv_allowed & 4 else _PLAIN_IDLE
 
     def _judge(self, frame: Frame, minimal: bool) -> bool:
-        """All that a header can violate; advances the state of message and closing. False: blind from here."""
+        """All that a header can violate; advances message and closing. False: blind from here."""
         found: list[Violation] = []
         opcode, rsv = frame.opcode, frame.rsv
         if self.side is Side.CLIENT:
@@ -271,7 +271,7 @@ class FrameDecoder:
             found.append(Violation.DATA_AFTER_CLOSE)  # 5.5.1
 
     def _take(self, data: bytes, start: int, frames: list[Frame]) -> int:
-        """Take payload of the open (or skipped) frame from `data[start:]`; return where the next one begins."""
+        """Take payload of the open (or skipped) frame from `data[start:]`; return where the next begins."""
         taken = min(self._left, len(data) - start)
         self._left -= taken
         frame = self._open

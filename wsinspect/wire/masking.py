@@ -23,7 +23,7 @@ def apply_mask_python(data: bytes, key: bytes) -> bytes:
 
 # `websockets.speedups` has no promised API, hence this one place that imports it, and the fallback.
 apply_mask: Callable[[bytes, bytes], bytes]
-"""Mask or unmask `data`; ValueError unless the key has four bytes. In C where websockets was built with it."""
+"""Mask or unmask `data`; ValueError unless the key has four bytes. In C where websockets has it."""
 try:
     from websockets.speedups import apply_mask as _apply_mask_c
 except ImportError:  # pragma: no cover - depends on how websockets was built

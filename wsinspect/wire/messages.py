@@ -1,4 +1,4 @@
-"""Messages from frames: reassembled (RFC 6455 5.4), inflated (RFC 7692 6.2), checked for UTF-8 (RFC 6455 8.1).
+"""Messages from frames: reassembled (RFC 6455 5.4), inflated (RFC 7692 6.2), checked for UTF-8 (8.1).
 
 What cannot be known is said, not guessed: a message with a hole in it is lost ("gap"), and so is one that
 needs a deflate window which a hole took away ("window-lost"). Both are empty then.
