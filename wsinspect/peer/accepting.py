@@ -47,7 +47,7 @@ def accepting_headers(request: Request, subprotocols: Sequence[str], deflate: De
             break
     agreed = extension.accept(request.all("Sec-WebSocket-Extensions"), deflate)
     if agreed is not None:
-        headers.append(("Sec-WebSocket-Extensions", agreed.header()))
+        headers.append(("Sec-WebSocket-Extensions", agreed))
     return headers
 
 

@@ -11,7 +11,7 @@ from typing import Unpack
 from urllib.parse import urlsplit
 
 from wsinspect.errors import TimedOut
-from wsinspect.model import Address, Header, Side
+from wsinspect.model import Address, Header, Opened, Requested, Side
 from wsinspect.peer import extension
 from wsinspect.peer.connection import Connection
 from wsinspect.peer.errors import ConnectFailed, HandshakeFailed
@@ -31,9 +31,23 @@ from wsinspect.peer.proxying import authority, open_tunnel, proxy_address
 from wsinspect.peer.stream import Stream
 from wsinspect.peer.tcp import connect_tcp
 from wsinspect.peer.tls import TlsStream
-from wsinspect.wire.handshake import Negotiated, accept_key, negotiated
+from wsinspect.wire.handshake import HandshakeProblem, analyse, negotiated
 
 DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
+
+FATAL = frozenset(
+    {
+        HandshakeProblem.RESPONSE_UPGRADE,
+        HandshakeProblem.RESPONSE_CONNECTION,
+        HandshakeProblem.ACCEPT_MISSING,
+        HandshakeProblem.ACCEPT_MISMATCH,
+        HandshakeProblem.SUBPROTOCOL_NOT_OFFERED,
+        HandshakeProblem.SUBPROTOCOL_SEVERAL,
+        HandshakeProblem.EXTENSION_NOT_OFFERED,
+        HandshakeProblem.DEFLATE_ANSWER,
+    }
+)
+"""Of the findings in a 101 those that a strict client fails over."""
 
 
 async def connect(
@@ -71,7 +85,7 @@ async def connect(
     context = None
     if parts.scheme in ("wss", "https"):
         context = ssl or ssl_module.create_default_context()
-    request, key = make_request(url, headers, subprotocols, extension.offer(deflate), origin)
+    request = make_request(url, headers, subprotocols, extension.offer(deflate), origin)
     stream: Stream | None = None
     try:
         async with asyncio.timeout(open_timeout_s):
@@ -83,13 +97,16 @@ async def connect(
                 await tls.handshake()
             stream.write(request.encode() + glue)
             response = await _read_response(stream)
-            agreed = _judge(response, key, subprotocols, deflate, strict)
+            problem = _problem(url, request, response)
+            if problem and strict:
+                raise HandshakeFailed(101, response.reason, response.headers, problem=problem)
     except BaseException as error:
         if stream is not None:
             stream.close()
         if isinstance(error, TimeoutError):
             raise TimedOut(f"{url}: not open within {open_timeout_s:g} s") from None
         raise
+    agreed = negotiated(response.headers)
     agreement = Agreement(
         request=request,
         response=response,
@@ -107,8 +124,8 @@ def make_request(
     subprotocols: Sequence[str],
     extensions: str | None,
     origin: str | None,
-) -> tuple[Request, str]:
-    """The request, and the key whose answer is expected."""
+) -> Request:
+    """The request, with a key of its own."""
     parts = urlsplit(url)
     userinfo, _, _ = parts.netloc.rpartition("@")
     host = authority((parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]))
@@ -128,8 +145,7 @@ def make_request(
     ]
     usual += [(name, value) for name, value in optional if value is not None]
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    request = Request(headers=changed(usual, headers), target=target)
-    return request, request.header("Sec-WebSocket-Key") or ""
+    return Request(headers=changed(usual, headers), target=target)
 
 
 async def _read_response(stream: Stream) -> Response:
@@ -146,37 +162,9 @@ async def _read_response(stream: Stream) -> Response:
             raise HandshakeFailed(response.status, response.reason, response.headers, body)
 
 
-def _judge(
-    response: Response,
-    key: str,
-    subprotocols: Sequence[str],
-    deflate: DeflateChoice,
-    strict: bool,
-) -> Negotiated:
-    try:
-        agreed = negotiated(response.headers)
-        problem = _problem(response, agreed, key, subprotocols, deflate)
-    except ValueError as error:
-        problem, agreed = str(error), negotiated([])
-    if problem and strict:
-        raise HandshakeFailed(response.status, response.reason, response.headers, problem=problem)
-    return agreed
-
-
-def _problem(
-    response: Response, agreed: Negotiated, key: str, subprotocols: Sequence[str], deflate: DeflateChoice
-) -> str | None:
-    """What RFC 6455 section 4.1 has a client fail the connection for."""
-    if "websocket" not in (token.lower() for token in response.tokens("Upgrade")):
-        return "the server's Upgrade is not websocket"
-    if "upgrade" not in (token.lower() for token in response.tokens("Connection")):
-        return "the server's Connection lacks Upgrade"
-    if response.header("Sec-WebSocket-Accept") != accept_key(key):
-        return "the server's Sec-WebSocket-Accept does not answer our key"
-    if agreed.subprotocol is not None and agreed.subprotocol not in subprotocols:
-        return f"the server chose the subprotocol {agreed.subprotocol!r}, which was not offered"
-    if agreed.deflate is not None:
-        return extension.check(agreed.deflate, deflate)
-    if response.tokens("Sec-WebSocket-Extensions"):
-        return "the server chose an extension that was not offered"
-    return None
+def _problem(url: str, request: Request, response: Response) -> str:
+    """What RFC 6455 section 4.1 has a client fail the connection for; nothing where all is well."""
+    requested = Requested(url=url, target=request.target, headers=request.headers)
+    opened = Opened(http_version=response.http_version, headers=response.headers)
+    fatal = (finding for finding in analyse(requested, opened) if finding.problem in FATAL)
+    return str(next(fatal, ""))

@@ -35,44 +35,34 @@ def offer(choice: DeflateChoice) -> str | None:
     return "; ".join(words)
 
 
-def accept(values: Iterable[str], choice: DeflateChoice) -> DeflateParams | None:
-    """The first offer that the server's choice can go with, as agreed; None where there is none."""
+def accept(values: Iterable[str], choice: DeflateChoice) -> str | None:
+    """The server's answer to the first offer that its choice can go with; None where there is none."""
     if not choice:
         return None
     own = DeflateParams() if choice is True else choice
     for name, params in parse_extensions(values):
         if name.lower() == NAME:
-            agreed = _accept_one(params, own)
-            if agreed is not None:
-                return agreed
+            answer = _answer(params, own)
+            if answer is not None:
+                return answer
     return None
 
 
-def _accept_one(params: list[tuple[str, str | None]], own: DeflateParams) -> DeflateParams | None:
+def _answer(params: list[tuple[str, str | None]], own: DeflateParams) -> str | None:
     try:
         offered = DeflateParams.parse(params)
     except ValueError:
-        return None
-    may_limit_client = any(name == "client_max_window_bits" for name, _ in params)
-    return DeflateParams(
-        server_no_context_takeover=own.server_no_context_takeover or offered.server_no_context_takeover,
-        client_no_context_takeover=own.client_no_context_takeover or offered.client_no_context_takeover,
-        server_max_window_bits=min(own.server_max_window_bits, offered.server_max_window_bits),
-        client_max_window_bits=(
-            min(own.client_max_window_bits, offered.client_max_window_bits) if may_limit_client else 15
-        ),
-    )
-
-
-def check(agreed: DeflateParams, choice: DeflateChoice) -> str | None:
-    """What is wrong with a server's answer to `offer(choice)`, as a sentence; None where it fits."""
-    if not choice:
-        return f"the server chose {NAME}, which was not offered"
-    offered = DeflateParams() if choice is True else choice
-    if offered.server_no_context_takeover and not agreed.server_no_context_takeover:
-        return "the server ignored server_no_context_takeover"
-    if agreed.server_max_window_bits > offered.server_max_window_bits:
-        return "the server ignored server_max_window_bits"
-    if offered.client_max_window_bits < agreed.client_max_window_bits < 15:
-        return "the server chose a larger client_max_window_bits than was offered"
-    return None
+        return None  # 7.1: an offer with bad parameters must be declined
+    named = {name for name, _ in params}
+    words = [NAME]
+    if own.server_no_context_takeover or offered.server_no_context_takeover:
+        words.append("server_no_context_takeover")
+    if own.client_no_context_takeover or offered.client_no_context_takeover:
+        words.append("client_no_context_takeover")
+    server_bits = min(own.server_max_window_bits, offered.server_max_window_bits)
+    if server_bits < 15 or "server_max_window_bits" in named:  # 7.1.2.1: 15, if asked for, is answered too
+        words.append(f"server_max_window_bits={server_bits}")
+    client_bits = min(own.client_max_window_bits, offered.client_max_window_bits)
+    if client_bits < 15 and "client_max_window_bits" in named:  # 7.1.2.2: else the server must not limit it
+        words.append(f"client_max_window_bits={client_bits}")
+    return "; ".join(words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import select
 import socket
 import struct
@@ -47,7 +48,7 @@ async def connect_tcp(address: Address) -> TcpStream:
         except BaseException:
             sock.close()
             raise
-    reason = failure.strerror or str(failure) if failure else "no address"
+    reason = os.strerror(failure.errno) if failure and failure.errno else str(failure or "no address")
     raise ConnectFailed("connect", f"cannot connect to {host}:{port}: {reason}") from failure
 
 
