@@ -1,0 +1,167 @@
+"""The mitmproxy addon: hooks in, and nothing decided here. Works in our own proxy and under `mitmdump -s`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from mitmproxy import connection, ctx, exceptions, http, tcp, tls
+from mitmproxy.proxy import layer, server, server_hooks
+from mitmproxy.proxy.layers import tcp as tcp_layers
+from mitmproxy.proxy.layers import websocket as websocket_layers
+
+from wsinspect.capture.files import keep_last, new_capture_path
+from wsinspect.capture.writer import Writer
+from wsinspect.errors import WsinspectError
+from wsinspect.model import Failed
+from wsinspect.proxy import contract
+from wsinspect.proxy.attempts import Attempts, errno_in, is_attempt, phase_of
+from wsinspect.proxy.relays import Relays
+
+
+class WsInspect:
+    """Takes every upgraded connection over and records it, with every set-up that fails."""
+
+    def __init__(self, writer: Writer | None = None, *, stream_others: bool = False) -> None:
+        """`writer`: the capture, else one is opened by the option `wsinspect_capture`.
+
+        `stream_others`: HTTP that is not an upgrade passes unbuffered; off under `mitmdump -s`, where
+        other addons may want the bodies.
+        """
+        self._writer = writer
+        self._owns_writer = writer is None
+        self._stream_others = stream_others
+        self._targets: dict[str, str] = {}
+        """Where a client's first request or CONNECT goes, by client id."""
+        self.attempts: Attempts
+        self.relays: Relays
+
+    # ------------------------------------------------------------------------------------ the addon's life
+
+    def load(self, loader: Any) -> None:
+        loader.add_option(
+            "wsinspect_capture",
+            str,
+            "",
+            "Where wsinspect writes its capture. Empty: a new file in the state folder.",
+        )
+        loader.add_option(
+            "wsinspect_path",
+            str,
+            "auto",
+            "Take the sockets over where possible (auto), or leave the bytes in mitmproxy's layers (layer).",
+            choices=("auto", "layer"),
+        )
+
+    def running(self) -> None:
+        writer = self._writer or self._open_capture()
+        self._writer = writer
+        self.attempts = Attempts(writer)
+        path = cast(Literal["auto", "layer"], ctx.options.wsinspect_path)
+        self.relays = Relays(writer, self.attempts, path)
+
+    def _open_capture(self) -> Writer:
+        try:
+            named = ctx.options.wsinspect_capture
+            path = Path(named).expanduser() if named else new_capture_path()
+            writer = Writer(path)
+            if not named:
+                keep_last(10)
+        except WsinspectError as exc:
+            raise exceptions.OptionsError(str(exc)) from exc
+        return writer
+
+    async def done(self) -> None:
+        if self._writer is None:
+            return
+        if hasattr(self, "relays"):
+            await self.relays.stop(2.0)
+            self.relays.close()
+        if self._owns_writer:
+            self._writer.close()
+
+    # ---------------------------------------------------------------------------------------- handshakes
+
+    def next_layer(self, next_layer: layer.NextLayer) -> None:
+        contract.note_originals(next_layer)
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        self._note_target(flow)
+
+    def _note_target(self, flow: http.HTTPFlow) -> None:
+        self._targets.setdefault(flow.client_conn.id, f"{flow.request.host}:{flow.request.port}")
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self._note_target(flow)
+        if is_attempt(flow.request):
+            self.attempts.begin(flow)
+        elif self._stream_others:
+            flow.request.stream = True
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        response = flow.response
+        attempt = self.attempts.get(flow)
+        if response is None:
+            return
+        if response.status_code == 101:
+            handler = self._handler(flow.client_conn.id)
+            if handler is not None:
+                contract.keep_glued_bytes(handler, flow)
+        elif attempt is not None and self._stream_others:
+            response.stream = attempt.tap
+        elif self._stream_others:
+            response.stream = True
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        if flow.response is not None and flow.response.status_code != 101:
+            self.attempts.refuse(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self.attempts.fail(flow)
+
+    async def websocket_start(self, flow: http.HTTPFlow) -> None:
+        await self._upgraded(flow.client_conn.id, websocket_layers.WebsocketLayer, flow)
+
+    async def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        """A 101 that mitmproxy does not call a WebSocket becomes a TCPLayer; so does raw CONNECT traffic."""
+        await self._upgraded(flow.client_conn.id, tcp_layers.TCPLayer, flow)
+
+    async def _upgraded(
+        self, client_id: str, kind: type[layer.Layer], flow: http.HTTPFlow | tcp.TCPFlow
+    ) -> None:
+        handler = self._handler(client_id)
+        if handler is not None:
+            await self.relays.upgraded(
+                handler, lambda each: isinstance(each, kind) and getattr(each, "flow", None) is flow
+            )
+
+    def _handler(self, client_id: str) -> server.ConnectionHandler | None:
+        return ctx.master.addons.get("proxyserver").connections.get(client_id)
+
+    # ---------------------------------------------------------------------- failures before HTTP is known
+
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Only where no request is under way: `error` or `http_connect_error` see that one's failure."""
+        if data.client.id not in self._targets:
+            host, port, *_ = data.server.address or ("", 0)
+            self._fail_unknown(data.client, f"{host}:{port}", data.server.error)
+
+    def http_connect_error(self, flow: http.HTTPFlow) -> None:
+        self._fail_unknown(flow.client_conn, self._targets[flow.client_conn.id], flow.server_conn.error)
+
+    def _fail_unknown(self, client: connection.Client, target: str, error: str | None) -> None:
+        message = error or "could not connect"
+        failed = Failed(phase=phase_of(message), message=message, errno=errno_in(message))
+        self.attempts.fail_unknown(client, target, failed)
+
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        client = data.context.client
+        message = client.error or "TLS handshake with the client failed"
+        target = self._targets.get(client.id) or client.sni or ""
+        self.attempts.fail_unknown(client, target, Failed(phase="tls-client", message=message))
+
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        self.attempts.server_tls_failed(data.conn)
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._targets.pop(client.id, None)

@@ -1,0 +1,272 @@
+"""Set-ups: from the first sign of a WebSocket to its 101, or to what went wrong instead.
+
+A request counts where it has Sec-WebSocket-Key or Upgrade; a connection that fails before HTTP is known
+counts too, marked unknown.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mitmproxy import connection, http
+
+from wsinspect.capture.writer import Writer
+from wsinspect.model import (
+    Address,
+    Altered,
+    Fact,
+    FactRecord,
+    Failed,
+    Header,
+    Notice,
+    Opened,
+    Requested,
+    TlsInfo,
+)
+from wsinspect.proxy.contract import Original
+
+BODY_LIMIT = 4096
+"""Bytes kept of the body of a refusal."""
+
+type Phase = Literal["dns", "connect", "tls-client", "tls-server", "http", "unknown"]
+
+
+def is_attempt(request: http.Request) -> bool:
+    """Whether somebody asks for another protocol with this request."""
+    return "sec-websocket-key" in request.headers or "upgrade" in request.headers
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One set-up under way."""
+
+    conn: int
+    body: bytearray = field(default_factory=bytearray)
+    truncated: bool = False
+
+    def tap(self, data: bytes) -> bytes:
+        """A refusal's body on its way through: its beginning is kept."""
+        room = BODY_LIMIT - len(self.body)
+        self.body += data[: max(0, room)]
+        self.truncated = self.truncated or len(data) > room
+        return data
+
+
+class Attempts:
+    """Every set-up that has neither opened nor failed yet, by flow id."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._open: dict[str, Attempt] = {}
+        self._server_tls_failed: set[str] = set()
+        self.total = 0
+        self.failed = 0
+
+    def get(self, flow: http.HTTPFlow) -> Attempt | None:
+        return self._open.get(flow.id)
+
+    def begin(self, flow: http.HTTPFlow) -> None:
+        """A request that asks for a WebSocket (or another protocol) has come."""
+        request, client = flow.request, flow.client_conn
+        original = original_of(request)
+        attempt = self._open[flow.id] = Attempt(self._writer.next_conn())
+        self.total += 1
+        self._fact(
+            attempt.conn,
+            Requested(
+                url=url_of(request),
+                method=request.method,
+                target=original.target,
+                http_version=request.http_version,
+                headers=original.headers,
+                client=address(client.peername),
+                listener=address(client.sockname),
+                mode=client.proxy_mode.full_spec,
+                client_leg=client.id,
+                tls=tls_of(client),
+            ),
+        )
+
+    def open(self, flow: http.HTTPFlow, *, path: Literal["takeover", "layer"]) -> int:
+        """The 101 went to the client; the connection's number."""
+        attempt = self._open.pop(flow.id, None)
+        if attempt is None:  # the addon came in the middle of things
+            self.begin(flow)
+            attempt = self._open.pop(flow.id)
+        self._note_alterations(attempt, flow)
+        response, server = flow.response, flow.server_conn
+        assert response is not None
+        self._fact(
+            attempt.conn,
+            Opened(
+                status=response.status_code,
+                reason=response.reason,
+                http_version=response.http_version,
+                headers=headers_of(response),
+                server=address(server.peername),
+                server_leg=server.id,
+                tls=tls_of(server),
+                transport="websocket" if is_websocket(response) else "raw",
+                path=path,
+            ),
+        )
+        return attempt.conn
+
+    def refuse(self, flow: http.HTTPFlow) -> None:
+        """Another answer than 101 came."""
+        attempt = self._open.pop(flow.id, None)
+        response = flow.response
+        if attempt is None or response is None:
+            return
+        self._note_alterations(attempt, flow)
+        if response.raw_content and not attempt.body:
+            attempt.tap(response.raw_content)
+        self._fail(
+            attempt.conn,
+            Failed(
+                phase="http",
+                message=f"answered {response.status_code} {response.reason}".rstrip(),
+                status=response.status_code,
+                reason=response.reason,
+                headers=headers_of(response),
+                body=bytes(attempt.body),
+                truncated=attempt.truncated,
+            ),
+        )
+
+    def fail(self, flow: http.HTTPFlow) -> None:
+        """The exchange ended without an answer."""
+        attempt = self._open.pop(flow.id, None)
+        if attempt is None:
+            return
+        message = flow.error.msg if flow.error else "the exchange ended without an answer"
+        phase: Phase = "http"
+        if flow.server_conn.id in self._server_tls_failed:
+            phase = "tls-server"
+            self._server_tls_failed.discard(flow.server_conn.id)
+        elif flow.server_conn.error:
+            phase = phase_of(flow.server_conn.error)
+        self._note_alterations(attempt, flow)
+        self._fail(attempt.conn, Failed(phase=phase, message=message, errno=errno_in(message)))
+
+    def server_tls_failed(self, server: connection.Connection) -> None:
+        """Remembered for the `fail` that follows."""
+        if len(self._server_tls_failed) < 10_000:
+            self._server_tls_failed.add(server.id)
+
+    def fail_unknown(self, client: connection.Client, target: str, failed: Failed) -> None:
+        """A connection failed before HTTP is known: it may have been meant for a WebSocket."""
+        conn = self._writer.next_conn()
+        self.total += 1
+        self._fact(
+            conn,
+            Requested(
+                url=target,
+                method="",
+                target="",
+                http_version="",
+                client=address(client.peername),
+                listener=address(client.sockname),
+                mode=client.proxy_mode.full_spec,
+                client_leg=client.id,
+            ),
+        )
+        self._fail(conn, failed)
+
+    def notice(self, conn: int, code: str, text: str) -> None:
+        """Something to know about one connection, or (0) about all."""
+        self._fact(conn, Notice(code=code, text=text, level="warning"))
+
+    def _fail(self, conn: int, failed: Failed) -> None:
+        self.failed += 1
+        self._fact(conn, failed)
+
+    def _note_alterations(self, attempt: Attempt, flow: http.HTTPFlow) -> None:
+        """What mitmproxy or another addon changed in the request before it went out."""
+        for altered in alterations(original_of(flow.request).headers, headers_of(flow.request)):
+            self._fact(attempt.conn, altered)
+
+    def _fact(self, conn: int, fact: Fact) -> None:
+        self._writer.append(FactRecord(conn, time.monotonic_ns(), fact))
+
+
+# ------------------------------------------------------------------------- from mitmproxy's words to ours
+
+
+def original_of(request: http.Request) -> Original:
+    """The request as the client sent it, where the stream noted it."""
+    noted = getattr(request, "wsinspect_original", None)
+    return noted if isinstance(noted, Original) else Original(headers_of(request), request.path)
+
+
+def headers_of(message: http.Message) -> list[Header]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.headers.fields]
+
+
+def url_of(request: http.Request) -> str:
+    """The ws:// or wss:// address of the server that the request goes to."""
+    scheme, default = ("wss", 443) if request.scheme == "https" else ("ws", 80)
+    host = f"[{request.host}]" if ":" in request.host else request.host
+    port = "" if request.port == default else f":{request.port}"
+    return f"{scheme}://{host}{port}{request.path}"
+
+
+def is_websocket(response: http.Response) -> bool:
+    """RFC 6455 4.1: the token is compared without regard to case."""
+    return "websocket" in (token.strip().lower() for token in response.headers.get("upgrade", "").split(","))
+
+
+def address(peer: Iterable[object] | None) -> Address | None:
+    """Host and port of a socket address (IPv6 ones have four parts)."""
+    if not peer:
+        return None
+    host, port, *_ = peer
+    return str(host), int(str(port))
+
+
+def tls_of(conn: connection.Connection) -> TlsInfo | None:
+    if not conn.tls_established:
+        return None
+    alpn = conn.alpn.decode("latin-1") if conn.alpn else None
+    return TlsInfo(version=conn.tls_version, cipher=conn.cipher, alpn=alpn, sni=conn.sni)
+
+
+def alterations(before: list[Header], after: list[Header]) -> list[Altered]:
+    """Headers whose value changed, came or went; names compared without regard to case."""
+    then, now = _joined(before), _joined(after)
+    return [
+        Altered(
+            what=f"request header {name}", before=then.get(key, ("", ""))[1], after=now.get(key, ("", ""))[1]
+        )
+        for key, (name, _) in {**then, **now}.items()
+        if then.get(key, ("", None))[1] != now.get(key, ("", None))[1]
+    ]
+
+
+def _joined(headers: list[Header]) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for name, value in headers:
+        key = name.lower()
+        found[key] = (name, f"{found[key][1]}, {value}" if key in found else value)
+    return found
+
+
+def phase_of(error: str) -> Phase:
+    """mitmproxy gives connect errors as a sentence only."""
+    if re.search(r"getaddrinfo|name resolution|[Nn]ame or service|nodename|No address associated", error):
+        return "dns"
+    if re.search(r"TLS|SSL|[Cc]ertificate", error):
+        return "tls-server"
+    return "connect"
+
+
+def errno_in(error: str) -> str | None:
+    """`ECONNREFUSED`, from asyncio's `[Errno 111] Connect call failed …`."""
+    import errno
+
+    found = re.search(r"\[Errno (\d+)\]", error)
+    return errno.errorcode.get(int(found[1])) if found else None

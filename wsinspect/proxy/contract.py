@@ -1,0 +1,272 @@
+"""Every private thing of mitmproxy that wsinspect uses, by name, with what it relies on.
+
+mitmproxy is bounded in pyproject.toml because of this file: none of these names is a promise of
+theirs. tests/proxy/test_contract.py holds one test for each, so that an upgrade fails there first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from mitmproxy import connection, http
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import commands, events, layer, server, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers import tcp, tls, websocket
+from mitmproxy.proxy.layers.http._http1 import Http1Connection
+from mitmproxy.proxy.layers.tcp import TcpEndHook
+from mitmproxy.proxy.layers.websocket import WebsocketEndHook
+from OpenSSL import SSL
+
+type UpgradedLayer = websocket.WebsocketLayer | tcp.TCPLayer
+"""What carries the bytes after a 101: TCPLayer where mitmproxy does not call it a WebSocket."""
+
+type Sink = Callable[[events.Event], Iterator[commands.Command]]
+
+
+@dataclass(slots=True)
+class Upgraded:
+    """A stream of a live connection that switched protocols."""
+
+    handler: server.ConnectionHandler
+    stream: http_layers.HttpStream
+    layer: UpgradedLayer
+    client_tls: list[SSL.Connection]
+    """The client leg's pyOpenSSL connections, the outermost (next to the socket) first; empty where plain."""
+    server_tls: list[SSL.Connection]
+    client_io: server.ConnectionIO
+    server_io: server.ConnectionIO
+
+    @property
+    def flow(self) -> http.HTTPFlow:
+        return self.stream.flow
+
+    @property
+    def can_be_taken_over(self) -> bool:
+        """Both legs are asyncio sockets (mitmproxy_rs streams of local and WireGuard mode are not)."""
+        return all(isinstance(io.writer, asyncio.StreamWriter) for io in (self.client_io, self.server_io))
+
+
+def find_upgraded(
+    handler: server.ConnectionHandler, is_wanted: Callable[[layer.Layer], bool]
+) -> Upgraded | None:
+    """The stream whose child layer is wanted, with both legs' sockets; None where a leg is gone already."""
+    found = _search(handler.layer.context, is_wanted, set())
+    if found is None:
+        return None
+    http_layer, stream = found
+    client, upstream = stream.context.client, stream.context.server
+    client_io = handler.transports.get(client)
+    server_socket, server_tls = _server_leg(http_layer, stream, upstream)
+    server_io = handler.transports.get(server_socket)
+    if client_io is None or server_io is None:
+        return None
+    client_tls = [
+        each.tls
+        for each in stream.context.layers
+        if isinstance(each, tls.ClientTLSLayer) and each.tls is not None
+    ]
+    assert isinstance(stream.child_layer, (websocket.WebsocketLayer, tcp.TCPLayer))
+    return Upgraded(handler, stream, stream.child_layer, client_tls, server_tls, client_io, server_io)
+
+
+def _search(
+    context: Context, is_wanted: Callable[[layer.Layer], bool], seen: set[int]
+) -> tuple[http_layers.HttpLayer, http_layers.HttpStream] | None:
+    """Walk `context.layers` (HttpProxy keeps its child only in `_handle_event`), and CONNECT streams."""
+    for each in context.layers:
+        if not isinstance(each, http_layers.HttpLayer) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        for stream in each.streams.values():
+            if stream.child_layer is not None and is_wanted(stream.child_layer):
+                return each, stream
+            found = _search(stream.context, is_wanted, seen)
+            if found:
+                return found
+    return None
+
+
+def _server_leg(
+    http_layer: http_layers.HttpLayer, stream: http_layers.HttpStream, upstream: connection.Server
+) -> tuple[Connection, list[SSL.Connection]]:
+    """The socket's connection (a parent proxy's in upstream mode) and its TLS objects, outermost first."""
+    # A connection opened early has its tunnels in the stream's context, a late one behind the HTTP layer.
+    stacked = [*stream.context.layers, *_chain(http_layer.connections.get(upstream))]
+    tunnels = [
+        each
+        for each in stacked
+        if isinstance(each, tunnel.TunnelLayer) and not isinstance(each, tls.ClientTLSLayer)
+    ]
+    via = [each.tunnel_connection for each in tunnels if each.conn is upstream]
+    socket_conn = next((conn for conn in via if conn is not upstream), upstream)
+    on = [socket_conn] if socket_conn is upstream else [socket_conn, upstream]
+    found: list[SSL.Connection] = []
+    for conn in on:
+        for each in tunnels:
+            if (
+                isinstance(each, tls.ServerTLSLayer)
+                and each.conn is conn
+                and each.tls
+                and each.tls not in found
+            ):
+                found.append(each.tls)
+    return socket_conn, found
+
+
+def _chain(each: Any) -> Iterator[layer.Layer]:
+    """A layer and the layers below it."""
+    while each is not None:
+        yield each
+        each = each.layer if isinstance(each, layer.NextLayer) else getattr(each, "child_layer", None)
+
+
+def take_paused_events(upgraded: UpgradedLayer) -> list[events.Event]:
+    """What arrived while the layer waited for its start hook; the layer forgets it."""
+    taken = list(upgraded._paused_event_queue)
+    upgraded._paused_event_queue.clear()
+    return taken
+
+
+def install_sink(upgraded: UpgradedLayer, sink: Sink) -> None:
+    """From now on the layer hands its events to `sink` instead of relaying messages.
+
+    Works in the start hook, where the layer has yet to point `_handle_event` at its own `relay_messages`.
+    """
+    vars(upgraded)["relay_messages"] = sink
+
+
+def remove_sink(upgraded: UpgradedLayer) -> None:
+    """The layer relays by itself again."""
+    vars(upgraded).pop("relay_messages", None)
+
+
+class RelayFinished(events.MessageInjected[None]):
+    """Both legs have ended. Takes the road of injected messages, straight to the stream's layer."""
+
+
+class RelayNudged(events.MessageInjected[None]):
+    """The layer-driven session has something to send. Takes the same road."""
+
+
+def finish_layer(upgraded: UpgradedLayer, flow: http.HTTPFlow) -> Iterator[commands.Command]:
+    """The commands that end the layer as mitmproxy would have: every hook runs once."""
+    vars(upgraded)["_handle_event"] = upgraded.done
+    yield commands.CloseConnection(upgraded.context.server)
+    yield commands.CloseConnection(upgraded.context.client)
+    if isinstance(upgraded, websocket.WebsocketLayer):
+        yield WebsocketEndHook(upgraded.flow)
+    elif upgraded.flow is not None:
+        yield TcpEndHook(upgraded.flow)
+        upgraded.flow.live = False
+    flow.live = False
+
+
+def cancel_legs(upgraded: Upgraded) -> None:
+    """Where `RelayFinished` did not reach the layer: end the read tasks, or the handler leaks."""
+    for io in (upgraded.client_io, upgraded.server_io):
+        if io.handler is not None and not io.handler.done():
+            io.handler.cancel("relay finished")
+
+
+def keep_glued_bytes(handler: server.ConnectionHandler, flow: http.HTTPFlow) -> None:
+    """Bytes glued to the handshake reach the layer whole: mitmproxy strips CR and LF from their start."""
+    for each in _http1_connections(handler, flow):
+        vars(each)["make_pipe"] = _StripNothing(each)
+
+
+class _StripNothing:
+    """`Http1Connection.make_pipe` without the lstrip."""
+
+    def __init__(self, http1: Http1Connection) -> None:
+        self.http1 = http1
+
+    def __call__(self) -> Iterator[commands.Command]:
+        http1 = self.http1
+        http1.state = http1.passthrough
+        if http1.buf:
+            received = bytes(http1.buf.maybe_extract_at_most(len(http1.buf)) or b"")
+            yield from http1.state(events.DataReceived(http1.conn, received))
+
+
+def _http1_connections(handler: server.ConnectionHandler, flow: http.HTTPFlow) -> Iterator[Http1Connection]:
+    """Both HTTP/1 ends of a flow's exchange, the client's and the server's."""
+    found = _search_flow(handler.layer.context, flow, set())
+    if found is None:
+        return
+    for conn in (flow.client_conn, flow.server_conn):
+        yield from (each for each in _chain(found.connections.get(conn)) if isinstance(each, Http1Connection))
+
+
+def _search_flow(context: Context, flow: http.HTTPFlow, seen: set[int]) -> http_layers.HttpLayer | None:
+    for each in context.layers:
+        if not isinstance(each, http_layers.HttpLayer) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        for stream in each.streams.values():
+            if getattr(stream, "flow", None) is flow:
+                return each
+            found = _search_flow(stream.context, flow, seen)
+            if found:
+                return found
+    return None
+
+
+def reader_buffer(reader: asyncio.StreamReader) -> int:
+    """Bytes that a StreamReader still holds for mitmproxy's read task."""
+    return len(reader._buffer)  # type: ignore[attr-defined]
+
+
+def without_timeout(handler: server.ConnectionHandler) -> AbstractContextManager[None]:
+    """`tcp_timeout` must never end a relayed connection: it sees none of the bytes."""
+    return handler.timeout_watchdog.disarm()
+
+
+def is_handling(handler: server.ConnectionHandler) -> bool:
+    """Some event is under way in the layers right now."""
+    return handler._server_event_lock.locked()
+
+
+class OriginalStream(http_layers.HttpStream):
+    """Notes the request as the client sent it, before Host and target are rewritten; takes ws:// for http://."""
+
+    def state_wait_for_request_headers(self, event: Any) -> layer.CommandGenerator[None]:
+        request: http.Request = event.request
+        request.wsinspect_original = Original(  # type: ignore[attr-defined]
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.fields],
+            request.data.path.decode("latin-1"),
+        )
+        scheme = {b"ws": b"http", b"wss": b"https"}.get(request.data.scheme.lower())
+        if scheme is not None:  # absolute-form ws:// would be refused as an invalid scheme
+            request.data.scheme = scheme
+            if scheme == b"https" and request.data.port == 80:
+                request.data.port = 443
+        yield from super().state_wait_for_request_headers(event)
+
+
+@dataclass(slots=True)
+class Original:
+    """A request as the client sent it."""
+
+    headers: list[tuple[str, str]]
+    target: str
+
+
+class OriginalHttpLayer(http_layers.HttpLayer):
+    """An HttpLayer whose streams are `OriginalStream`s."""
+
+    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        self.streams[stream_id] = stream = OriginalStream(self.context.fork(), stream_id)
+        yield from self.event_to_child(stream, events.Start())
+
+
+def note_originals(next_layer: layer.NextLayer) -> None:
+    """Called in the `next_layer` hook: HTTP layers just chosen get streams that note the original request."""
+    for each in next_layer.context.layers:
+        if type(each) is http_layers.HttpLayer:
+            each.__class__ = OriginalHttpLayer

@@ -1,0 +1,138 @@
+"""The layer-driven path: the same `Session`, where the sockets cannot be taken over.
+
+mitmproxy's layers still carry the bytes (local and WireGuard mode, where the streams are not sockets).
+What differs: a reset becomes a FIN, since mitmproxy does not tell them apart, and a FIN from one side
+ends both, since its HTTP stream has no half-close. The capture says `path: layer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import commands, events
+
+from wsinspect.capture.writer import Writer
+from wsinspect.model import How, Notice, Side
+from wsinspect.proxy import contract
+from wsinspect.proxy.injected import close_of, inject_of
+from wsinspect.relay.commands import Answer, Inject
+from wsinspect.relay.session import Session
+
+logger = logging.getLogger(__name__)
+
+
+class LayerRelay:
+    """Drives a session from the events of the layer that the 101 led to."""
+
+    def __init__(
+        self, upgraded: contract.Upgraded, session: Session, writer: Writer, on_finished: Callable[[], None]
+    ) -> None:
+        self.upgraded = upgraded
+        self.session = session
+        self._append = writer.append
+        self._on_finished = on_finished
+        self._finished = False
+        self._faulty = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """From the layer's start hook on; nothing is lost, since the layer queues what arrives meanwhile."""
+        contract.install_sink(self.upgraded.layer, self._relay)
+
+    def command(self, command: Inject) -> Answer:
+        answer = self.session.command(command, time.monotonic_ns())
+        self._nudge()
+        return answer
+
+    def stop(self) -> None:
+        """wsinspect ends: both legs are closed."""
+        self.session.stop(time.monotonic_ns())
+        self._nudge()
+
+    def _nudge(self) -> None:
+        """Let the layer send what a command has left in the session."""
+        event = contract.RelayNudged(self.upgraded.flow, None)
+        task = asyncio.get_running_loop().create_task(
+            self.upgraded.handler.server_event(event), name="wsinspect: nudge the layer"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _relay(self, event: events.Event) -> Iterator[commands.Command]:
+        """In the place of the layer's `relay_messages`."""
+        if self._finished:
+            return
+        match event:
+            case events.DataReceived():
+                yield from self._data(self._side(event), bytes(event.data))
+            case events.ConnectionClosed():
+                self.session.end(self._side(event), How.FIN, time.monotonic_ns())
+                yield from self._outputs()
+                yield from self._finish()
+            case contract.RelayNudged():
+                yield from self._outputs()
+                if self.session.stopped:
+                    yield from self._finish()
+            case events.MessageInjected():
+                command = inject_of(event)
+                answer = command and self.session.command(command, time.monotonic_ns())
+                if answer and not answer.ok:
+                    logger.warning("inject.websocket: %s", answer.text)
+                yield from self._outputs()
+
+    def _data(self, side: Side, data: bytes) -> Iterator[commands.Command]:
+        if self._faulty:
+            yield commands.SendData(self._conn(side.other), data)
+            return
+        sent = False
+        try:
+            now_ns = time.monotonic_ns()
+            self.session.receive(side, data, now_ns)
+            self._record()
+            for out in self.session.take_output(side.other):
+                if isinstance(out, bytes):
+                    sent = True
+                    yield commands.SendData(self._conn(side.other), out)
+            if self.session.settle(now_ns):
+                self._record()
+        except Exception as exc:
+            logger.error("wsinspect: fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
+            self._faulty = True
+            text = f"a fault in wsinspect ({type(exc).__name__}): bytes pass, and are not captured"
+            self.session.notice(Notice(code="fault", text=text, level="error"), time.monotonic_ns())
+            if not sent:
+                yield commands.SendData(self._conn(side.other), data)
+
+    def _outputs(self) -> Iterator[commands.Command]:
+        self._record()
+        for side in Side:
+            for out in self.session.take_output(side):
+                if isinstance(out, bytes):
+                    yield commands.SendData(self._conn(side), out)
+
+    def _finish(self) -> Iterator[commands.Command]:
+        self._finished = True
+        self.session.closed(time.monotonic_ns())
+        self._record()
+        self._on_finished()
+        flow = self.upgraded.flow
+        if flow.websocket is not None:
+            flow.websocket.timestamp_end = time.time()
+            flow.websocket.closed_by_client, flow.websocket.close_code, flow.websocket.close_reason = (
+                close_of(self.session)
+            )
+        yield from contract.finish_layer(self.upgraded.layer, flow)
+
+    def _record(self) -> None:
+        for record in self.session.take_records():
+            self._append(record)
+
+    def _side(self, event: events.ConnectionEvent) -> Side:
+        return Side.CLIENT if event.connection is self.upgraded.flow.client_conn else Side.SERVER
+
+    def _conn(self, side: Side) -> Connection:
+        return self.upgraded.flow.client_conn if side is Side.CLIENT else self.upgraded.flow.server_conn

@@ -1,0 +1,244 @@
+"""One taken socket: an asyncio Protocol in the place of mitmproxy's StreamReaderProtocol.
+
+Every callback is a guard: a fault of ours never ends the connection, since asyncio closes a transport
+whose callback raises. On a fault the relay goes blind for that direction and the same bytes pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from wsinspect.model import How, Side
+from wsinspect.proxy.sockets import errno_name, how_of, read_rest, reset_on_close, tcp_info, unacked_bytes
+from wsinspect.relay.ends import DRAIN_S, Finish
+
+if TYPE_CHECKING:
+    from wsinspect.proxy.takeover import Takeover
+    from wsinspect.proxy.tls_pipe import Pipe
+
+_DRAIN_POLL_S = 0.005
+
+
+@dataclass(slots=True)
+class PendingEnd:
+    lost: bool = False
+    """The transport is gone, rather than at EOF."""
+    errno: int = 0
+
+
+class Leg(asyncio.Protocol):
+    """The socket that leads to `side`: what it sends comes in here, what it shall get goes out here."""
+
+    def __init__(
+        self, takeover: Takeover, side: Side, transport: asyncio.Transport, pipe: Pipe | None
+    ) -> None:
+        self.takeover = takeover
+        self.side = side
+        self.peer: Leg  # set by the takeover, once both legs exist
+        self.transport = transport
+        self.old = cast(asyncio.Protocol, transport.get_protocol())
+        """mitmproxy's protocol: told of the end, and of writability until the takeover is complete."""
+        self.sock: Any = transport.get_extra_info("socket")
+        self.pipe = pipe
+        self.pending: list[bytes] | None = []
+        """What arrives before the takeover is complete (as on the wire); None from then on."""
+        self.pending_end: PendingEnd | None = None
+        """An end before the takeover is complete."""
+        self.came_to_end = False
+        """EOF was read, or the socket failed."""
+        self.gone = False
+        """The transport is closed."""
+        self.errno = 0
+        """What the watcher saw; it outranks what asyncio says next."""
+        self._finishing = False
+        self._draining_until: float | None = None
+
+    # ------------------------------------------------------------------------------- asyncio's callbacks
+
+    def data_received(self, data: bytes) -> None:
+        if self.pending is not None:
+            self.pending.append(data)
+            return
+        if self.pipe is not None:
+            self._receive_tls(data)
+        else:
+            self.takeover.forward(self, data)
+
+    def eof_received(self) -> bool:
+        try:
+            if self.pending is not None:
+                self.pending_end = PendingEnd()
+            else:
+                self._at_end(self.errno)
+        except Exception as exc:
+            self.takeover.fault(self, exc)
+        return True  # the other direction may go on: a half-close is no end of the connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        try:
+            number = self.errno or (exc.errno if isinstance(exc, OSError) else 0) or 0
+            rest = read_rest(self.sock) if exc is not None and not self.came_to_end else b""
+            if rest:
+                self.data_received(rest)
+            if self.pending is not None:
+                self.pending_end = PendingEnd(lost=True, errno=number)
+            elif exc is not None and not self.came_to_end:
+                self._at_end(number, lost=True)
+            self.takeover.watcher.forget(self.sock)
+        except Exception as fault:
+            self.takeover.fault(self, fault)
+        finally:
+            self.gone = True
+            self.takeover.leg_gone(self, exc)
+
+    def pause_writing(self) -> None:
+        self.takeover.pause_reading(self.peer)
+        if self.pending is not None:
+            self.old.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.takeover.resume_reading(self.peer)
+        if self.pending is not None:
+            self.old.resume_writing()
+
+    def go_live(self) -> None:
+        """The takeover is complete: what came meanwhile is replayed, then reading goes on."""
+        pending, self.pending = self.pending, None
+        for data in pending or ():
+            self.data_received(data)
+        if self.pending_end is not None:
+            self._at_end(self.pending_end.errno or self.errno, lost=self.pending_end.lost)
+        elif self.errno:
+            self.takeover.read_on(self)
+
+    def ended_early(self, failure: BaseException | None) -> None:
+        """mitmproxy's reader saw the end before the takeover did."""
+        number = failure.errno if isinstance(failure, OSError) and failure.errno else 0
+        if not self.came_to_end:
+            self.pending_end = self.pending_end or PendingEnd(lost=failure is not None, errno=number)
+
+    def is_ending(self) -> bool:
+        """The outgoing half has ended, so that this leg will go by itself."""
+        return self._finishing or self.gone or self.transport.is_closing()
+
+    def give_back(self) -> None:
+        """The takeover failed: the old protocol comes back and hears what came meanwhile."""
+        pending, self.pending = self.pending, None
+        self.transport.set_protocol(self.old)
+        for data in pending or ():
+            self.old.data_received(data)
+        if self.pending_end is not None and self.pending_end.lost:
+            self.old.connection_lost(ConnectionResetError() if self.pending_end.errno else None)
+        elif self.pending_end is not None:
+            self.old.eof_received()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # ------------------------------------------------------------------------------------------- outwards
+
+    def write(self, data: bytes) -> None:
+        """Bytes for this side. What cannot be delivered any more is counted by the takeover."""
+        if self.gone or self._finishing or self.transport.is_closing():
+            self.takeover.undelivered(self, len(data))
+            if self.gone and self.peer._draining_until is None:
+                self.peer.abort()  # as a kernel answers data for a socket that is closed
+        else:
+            self.transport.write(data if self.pipe is None else self.pipe.encrypt(data))
+
+    def finish(self, finish: Finish) -> None:
+        """End the outgoing half as the table of ends says."""
+        if self.gone or self.transport.is_closing():
+            return
+        match finish:
+            case Finish.CLOSE_NOTIFY:
+                if self.pipe is not None and not self._finishing:
+                    self.transport.write(self.pipe.close_notify())
+            case Finish.FIN:
+                self._finishing = True
+                try:
+                    self.transport.write_eof()
+                except OSError:
+                    pass  # reset meanwhile: connection_lost or the watcher brings the errno
+                self.close_when_done()
+            case Finish.RST:
+                self._finishing = True
+                self.transport.pause_reading()
+                self._draining_until = time.monotonic() + DRAIN_S
+                self._drain_then_reset()
+
+    def close_when_done(self) -> None:
+        """Close the descriptor once both halves have ended; what is still buffered goes out first."""
+        if self.came_to_end and self._finishing and self._draining_until is None and not self.gone:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """RST now."""
+        if not self.gone:
+            reset_on_close(self.sock)
+            self.transport.abort()
+
+    def socket_failed(self, number: int) -> None:
+        """From the watcher. What the peer sent before is still read, unless EOF was seen already."""
+        self.errno = self.errno or number
+        if self.pending is not None or self.gone:
+            return
+        if self.came_to_end or self.transport.is_closing():
+            self._after_eof(number)
+        else:
+            self.takeover.read_on(self)
+
+    # ------------------------------------------------------------------------------------------- inwards
+
+    def _receive_tls(self, data: bytes) -> None:
+        pipe = self.pipe
+        assert pipe is not None
+        try:
+            plain = pipe.decrypt(data)
+            reply = pipe.replies()
+            if reply and not self._finishing and not self.transport.is_closing():
+                self.transport.write(reply)
+        except Exception as exc:  # nothing readable is left to fall back to: the peer sees a reset
+            self.takeover.fault(self, exc)
+            self._ended(How.ALERT, detail=str(exc))
+            return
+        if plain:
+            self.takeover.forward(self, plain)
+        if pipe.alert is not None:
+            self._ended(How.ALERT, detail=pipe.alert)
+        elif pipe.notified and not self.takeover.saw_close_notify(self):
+            self._ended(How.CLOSE_NOTIFY)
+
+    def _at_end(self, number: int, *, lost: bool = False) -> None:
+        """EOF or failure, once all that came before it has been forwarded."""
+        self.came_to_end = True
+        if number:
+            self._ended(how_of(number), errno=errno_name(number))
+            if not lost:
+                self.abort()
+        else:
+            self._ended(How.RST if lost else How.FIN)
+            self.close_when_done()
+
+    def _after_eof(self, number: int) -> None:
+        """A reset behind a FIN: asyncio has stopped looking, so the transport is told."""
+        self._ended(how_of(number), errno=errno_name(number))
+        self.abort()
+
+    def _ended(self, how: How, *, errno: str | None = None, detail: str = "") -> None:
+        self.takeover.ended(self, how, errno=errno, detail=detail, info=tcp_info(self.sock))
+
+    def _drain_then_reset(self) -> None:
+        """Wait until what was written is acknowledged: a reset overtakes the rest [measured]."""
+        if self.gone:
+            return
+        left = self.transport.get_write_buffer_size() + unacked_bytes(self.sock)
+        assert self._draining_until is not None
+        if left and time.monotonic() < self._draining_until:
+            self.takeover.later(_DRAIN_POLL_S, self._drain_then_reset)
+            return
+        if left:
+            self.takeover.undelivered(self, left)
+        self.abort()

@@ -1,0 +1,244 @@
+"""The proxy process: mitmproxy's master with our addon, a capture, a control socket, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+from mitmproxy import exceptions, options
+from mitmproxy.addons import (
+    block,
+    core,
+    disable_h2c,
+    next_layer,
+    proxyauth,
+    proxyserver,
+    script,
+    tlsconfig,
+    upstream_auth,
+)
+from mitmproxy.master import Master
+from mitmproxy.proxy import mode_specs
+
+import wsinspect
+from wsinspect.capture.files import keep_last, new_capture_path
+from wsinspect.capture.writer import Writer
+from wsinspect.control.protocol import NoticeEvent, ProxyInfo, encode_hello
+from wsinspect.control.settings import ProxySettings
+from wsinspect.errors import UsageError
+from wsinspect.proxy import modes
+from wsinspect.proxy.addon import WsInspect
+from wsinspect.proxy.control_server import ControlServer
+
+logger = logging.getLogger(__name__)
+
+YEAR_S = 365 * 24 * 3600
+KEPT_CAPTURES = 10
+STOP_LIMIT_S = 1.7
+"""Seconds for the peers of live connections to answer our FIN; the process ends within 2 s."""
+
+
+def run_proxy(settings: ProxySettings) -> int:
+    """Run until SIGINT, SIGTERM or `ctl stop`; the exit code. Raises WsinspectError where it cannot start."""
+    sys.setswitchinterval(
+        0.0005
+    )  # at Python's 5 ms the capture's writer lags half a second behind a busy relay
+    raise_file_limit()
+    parsed = modes.parse_modes(settings.modes)
+    specs = modes.with_ports(parsed, settings.listen_host, settings.listen_port)
+    writer = Writer(settings.capture or new_capture_path())
+    try:
+        if settings.capture is None:
+            keep_last(KEPT_CAPTURES)
+        return asyncio.run(_Proxy(settings, specs, parsed, writer).run())
+    finally:
+        writer.close()
+
+
+def raise_file_limit() -> None:
+    """Each connection takes two descriptors: the soft limit becomes the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError):  # macOS: hard may be unlimited, which the kernel then refuses
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 10240)), hard))
+
+
+class _Proxy:
+    """One run of the proxy."""
+
+    def __init__(
+        self, settings: ProxySettings, specs: list[str], parsed: list[mode_specs.ProxyMode], writer: Writer
+    ) -> None:
+        self.settings = settings
+        self.specs = specs
+        self.writer = writer
+        # Lazy: a refused upstream becomes a 502 with a known URL. Eager: CONNECT can tell that it failed.
+        self.lazy = all(isinstance(mode, mode_specs.ReverseMode) for mode in parsed)
+        self.addon = WsInspect(writer, stream_others=True)
+        self.stopping = asyncio.Event()
+        self.control: ControlServer | None = None
+
+    async def run(self) -> int:
+        self.loop = asyncio.get_running_loop()
+        started = _Started()
+        master = self._master(started)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.loop.add_signal_handler(number, self.stopping.set)
+        task = asyncio.create_task(master.run(), name="mitmproxy")
+        try:
+            await asyncio.wait(
+                [task, asyncio.create_task(started.event.wait()), asyncio.create_task(self.stopping.wait())],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not self.stopping.is_set():
+                if task.done():
+                    await task
+                await self._serve(master)
+        finally:
+            if self.control is not None:
+                await self.control.close()
+            master.shutdown()
+            await asyncio.wait([task], timeout=2)
+        return 0
+
+    async def _serve(self, master: Master) -> None:
+        servers = master.addons.get("proxyserver").servers
+        listening = modes.listeners(servers)
+        info = ProxyInfo(
+            wsinspect.__version__, os.getpid(), str(self.writer.path.absolute()), tuple(listening)
+        )
+        self.control = ControlServer(
+            info, self.addon.relays, self.addon.attempts, self.writer, on_stop=self.stopping.set
+        )
+        await self.control.start()
+        self.writer.on_trouble = self._trouble
+        self._watch_parent()
+        for each in listening:
+            host = f"[{each.host}]" if ":" in each.host else each.host
+            say(f"listening on {host}:{each.port} ({each.mode})")
+        if not self.settings.quiet:
+            say(f"capture {self.writer.path}")
+        self._tell_ready(info)
+        await self.stopping.wait()
+        for server in servers:  # no new connections while the old ones end
+            await server.stop()
+        await self.addon.relays.stop(STOP_LIMIT_S)
+        if not self.settings.quiet:
+            say(self._summary())
+
+    def _master(self, started: _Started) -> Master:
+        master = Master(options.Options())
+        master.addons.add(
+            core.Core(),
+            block.Block(),
+            proxyauth.ProxyAuth(),
+            disable_h2c.DisableH2C(),
+            proxyserver.Proxyserver(),
+            next_layer.NextLayer(),
+            tlsconfig.TlsConfig(),
+            upstream_auth.UpstreamAuth(),
+            self.addon,
+            *([script.ScriptLoader()] if self.settings.scripts else []),
+            started,
+        )
+        own: dict[str, Any] = {
+            "mode": self.specs,
+            "listen_host": self.settings.listen_host,
+            "tcp_timeout": YEAR_S,
+            "validate_inbound_headers": False,
+            "connection_strategy": "lazy" if self.lazy else "eager",
+            "ssl_insecure": self.settings.ssl_insecure,
+            "wsinspect_path": self.settings.path,
+        }
+        if self.settings.scripts:
+            own["scripts"] = self.settings.scripts
+        _silence_mitmproxy(self.settings.verbose)
+        try:
+            master.options.update(**own)
+            self._set(master)
+        except exceptions.OptionsError as exc:
+            raise UsageError(str(exc)) from exc
+        return master
+
+    def _set(self, master: Master) -> None:
+        for name, value in self.settings.options.items():
+            if name not in master.options:
+                near = difflib.get_close_matches(name, list(master.options.keys()), 1)
+                raise UsageError(
+                    f"--set {name}: no such option" + (f"; did you mean {near[0]}?" if near else "")
+                )
+            master.options.set(f"{name}={value}")
+
+    def _tell_ready(self, info: ProxyInfo) -> None:
+        if self.settings.ready_fd is not None:
+            with os.fdopen(self.settings.ready_fd, "wb") as ready:
+                ready.write(encode_hello(info))
+
+    def _watch_parent(self) -> None:
+        """The screen's pipe: when it closes, the proxy says so once and lives on."""
+        fd = self.settings.parent_fd
+        if fd is None:
+            return
+
+        def gone() -> None:
+            if os.read(fd, 4096) == b"":
+                self.loop.remove_reader(fd)
+                os.close(fd)
+                text = "the screen is gone; the proxy goes on without it (wsinspect attach)"
+                self.addon.attempts.notice(0, "headless", text)
+                say(text)
+
+        self.loop.add_reader(fd, gone)
+
+    def _trouble(self, text: str) -> None:
+        """From the writer's thread."""
+        self.loop.call_soon_threadsafe(self._tell_trouble, text)
+
+    def _tell_trouble(self, text: str) -> None:
+        say(text)
+        if self.control is not None:
+            self.control.tell(NoticeEvent(text, "error"))
+
+    def _summary(self) -> str:
+        relays, attempts = self.addon.relays, self.addon.attempts
+        failed = f", {attempts.failed} failed" if attempts.failed else ""
+        gaps = f", {self.writer.gaps} reads missing from the capture" if self.writer.gaps else ""
+        return (
+            f"{attempts.total} connections{failed}, {relays.frames:,} frames, {relays.wire_bytes:,} bytes"
+            f"{gaps}; capture {self.writer.path}"
+        )
+
+
+class _Started:
+    """Tells when mitmproxy runs."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def running(self) -> None:
+        self.event.set()
+
+
+def _silence_mitmproxy(verbose: int) -> None:
+    """mitmproxy's narration goes to stderr from its warnings on, with -v all of it."""
+    level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        logging.Formatter("wsinspect: %(message)s" if verbose else "wsinspect: %(message).300s")
+    )
+    handler.setLevel(level)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(level)
+
+
+def say(text: str) -> None:
+    """Narration, on stderr."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

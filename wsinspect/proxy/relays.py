@@ -1,0 +1,97 @@
+"""The live relays of a proxy process, by connection number; each 101 becomes one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Literal
+
+from mitmproxy.proxy import layer, server
+
+from wsinspect.capture.writer import Writer
+from wsinspect.proxy import contract
+from wsinspect.proxy.attempts import Attempts, is_websocket
+from wsinspect.proxy.layer import LayerRelay
+from wsinspect.proxy.takeover import Takeover, TakeoverFailed
+from wsinspect.proxy.watcher import EdgeWatcher
+from wsinspect.relay.session import Session
+
+logger = logging.getLogger(__name__)
+
+type Relay = Takeover | LayerRelay
+
+
+class Relays:
+    """Starts a relay for each 101 and knows those that live."""
+
+    def __init__(self, writer: Writer, attempts: Attempts, path: Literal["auto", "layer"]) -> None:
+        self.live: dict[int, Relay] = {}
+        self.frames = 0
+        """Of the relays that have ended."""
+        self.wire_bytes = 0
+        self._writer = writer
+        self._attempts = attempts
+        self._path = path
+        self._watcher = EdgeWatcher(asyncio.get_running_loop())
+        self._nobody_left = asyncio.Event()
+        self._nobody_left.set()
+
+    async def upgraded(
+        self, handler: server.ConnectionHandler, wanted: Callable[[layer.Layer], bool]
+    ) -> None:
+        """A 101 went to the client, and its layer waits in its start hook: take it from here."""
+        found = contract.find_upgraded(handler, wanted)
+        if found is None:
+            logger.warning("a connection switched protocols, but one of its legs is gone already")
+            return
+        takeover = self._path == "auto" and found.can_be_taken_over
+        response = found.flow.response
+        blind = response is None or not is_websocket(response)
+        conn = self._attempts.open(found.flow, path="takeover" if takeover else "layer")
+        session = Session(
+            conn, client_tls=bool(found.client_tls), server_tls=bool(found.server_tls), blind=blind
+        )
+        armed = ExitStack()
+        armed.enter_context(contract.without_timeout(handler))
+
+        def finished() -> None:
+            armed.close()
+            self._finished(session)
+
+        self._nobody_left.clear()
+        if takeover:
+            try:
+                relay = Takeover(found, session, self._writer, self._watcher, finished)
+                self.live[conn] = relay
+                await relay.start()
+            except TakeoverFailed as exc:
+                self._attempts.notice(
+                    conn, "takeover-failed", f"mitmproxy's layers carry this connection: {exc}"
+                )
+            else:
+                return
+        fallback = LayerRelay(found, session, self._writer, finished)
+        self.live[conn] = fallback
+        fallback.start()
+
+    def _finished(self, session: Session) -> None:
+        self.live.pop(session.conn, None)
+        self.frames += session.frames
+        self.wire_bytes += session.wire_bytes
+        if not self.live:
+            self._nobody_left.set()
+
+    async def stop(self, limit_s: float) -> None:
+        """End every relay; returns once all have ended, or after `limit_s`."""
+        for relay in list(self.live.values()):
+            relay.stop()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._nobody_left.wait()
+        except TimeoutError:
+            logger.warning("%d connections had not ended after %g s", len(self.live), limit_s)
+
+    def close(self) -> None:
+        self._watcher.close()

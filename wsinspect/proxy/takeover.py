@@ -1,0 +1,309 @@
+"""The takeover: after a 101 both sockets leave mitmproxy's layers and are relayed by a `Session`.
+
+The order of steps was measured, not guessed; docs/design.md tells what goes wrong without each.
+
+    1. the layer's `relay_messages` becomes a sink, so that nobody else writes into the stream
+    2. both transports get our protocol; what arrives from now on waits in `Leg.pending`
+    3. mitmproxy's read tasks empty their StreamReaders into the layer, which waits for its start hook
+    4. the layer's queue, then `Leg.pending`, go through the session; reading resumes
+
+When both legs have ended, `RelayFinished` takes the road of injected messages to the layer, and the sink
+ends it with mitmproxy's own commands, so that each hook runs once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from mitmproxy.proxy import commands, events
+
+from wsinspect.capture.writer import Writer
+from wsinspect.model import How, Notice, Side
+from wsinspect.proxy import contract
+from wsinspect.proxy.injected import close_of, inject_of
+from wsinspect.proxy.leg import Leg
+from wsinspect.proxy.tls_pipe import Pipe, pipe_of
+from wsinspect.proxy.watcher import EdgeWatcher
+from wsinspect.relay.commands import Answer, Inject
+from wsinspect.relay.ends import Finish
+from wsinspect.relay.session import Session
+
+logger = logging.getLogger(__name__)
+
+DRAIN_LIMIT_S = 5.0
+"""How long mitmproxy's read tasks may take to hand over what they hold; then the old protocols come back."""
+
+STOP_LIMIT_S = 1.5
+"""How long a stopped connection goes on reading for the peers' FIN."""
+
+ORPHAN_LIMIT_S = 60.0
+"""How long a leg may outlive the other once it was sent FIN: the kernel's own limit for such a socket."""
+
+
+class TakeoverFailed(Exception):
+    """The old protocols are back in place; mitmproxy relays the connection."""
+
+
+class Takeover:
+    """Two legs, the session between them, and the way back into mitmproxy."""
+
+    def __init__(
+        self,
+        upgraded: contract.Upgraded,
+        session: Session,
+        writer: Writer,
+        watcher: EdgeWatcher,
+        on_finished: Callable[[], None],
+    ) -> None:
+        self.upgraded = upgraded
+        self.session = session
+        self.watcher = watcher
+        self._append = writer.append
+        self._on_finished = on_finished
+        self._loop = asyncio.get_running_loop()
+        self._notified: set[Side] = set()
+        self._blind: set[Side] = set()
+        self._undelivered = [0, 0]
+        self._finished = False
+        self._task: asyncio.Task[None] | None = None
+        self.legs = (
+            self._leg(Side.CLIENT, upgraded.client_io.writer, pipe_of(upgraded.client_tls)),
+            self._leg(Side.SERVER, upgraded.server_io.writer, pipe_of(upgraded.server_tls)),
+        )
+        self.legs[0].peer, self.legs[1].peer = self.legs[1], self.legs[0]
+
+    def _leg(self, side: Side, writer: object, pipe: Pipe | None) -> Leg:
+        assert isinstance(writer, asyncio.StreamWriter)
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        if transport.get_protocol() is None:
+            raise TakeoverFailed(f"the {side.word}'s socket is closed already")
+        return Leg(self, side, transport, pipe)
+
+    # ------------------------------------------------------------------------------------------ the start
+
+    async def start(self) -> None:
+        """Take both sockets. Raises TakeoverFailed where mitmproxy has to go on."""
+        layer = self.upgraded.layer
+        contract.install_sink(layer, self._sink)
+        try:
+            for leg in self.legs:
+                leg.transport.pause_reading()
+                leg.transport.set_protocol(leg)
+                self.watcher.watch(leg.sock, leg.socket_failed)
+            await self._readers_are_empty()
+        except Exception as exc:
+            self._give_back()
+            raise TakeoverFailed(str(exc) or type(exc).__name__) from exc
+        # No await from here on: nothing may come in between.
+        for event in contract.take_paused_events(layer):
+            self._replay(event)
+        for leg in self.legs:
+            leg.go_live()
+        for leg in self.legs:
+            if leg.gone:
+                self.leg_gone(leg, None)
+            elif not leg.came_to_end and not leg.transport.is_closing():
+                leg.transport.resume_reading()
+
+    async def _readers_are_empty(self) -> None:
+        """Until mitmproxy's read tasks have handed over what their StreamReaders held."""
+        readers = [self.upgraded.client_io.reader, self.upgraded.server_io.reader]
+        deadline = self._loop.time() + DRAIN_LIMIT_S
+        quiet = 0
+        while quiet < 3:  # a read task that has the bytes needs a turn or two to put them into the layer
+            await asyncio.sleep(0)
+            held = sum(
+                contract.reader_buffer(reader)
+                for reader in readers
+                if isinstance(reader, asyncio.StreamReader)
+            )
+            quiet = 0 if held or contract.is_handling(self.upgraded.handler) else quiet + 1
+            if held:
+                if self._loop.time() > deadline:
+                    raise TimeoutError(f"mitmproxy still holds {held} bytes after {DRAIN_LIMIT_S:g} s")
+                await asyncio.sleep(0.001)
+
+    def _replay(self, event: events.Event) -> None:
+        """An event that reached the layer while its start hook ran."""
+        if isinstance(event, events.DataReceived):
+            self.forward(self._leg_of(event), bytes(event.data))
+        elif isinstance(event, events.ConnectionClosed):
+            leg = self._leg_of(event)
+            reader = (
+                self.upgraded.client_io.reader if leg.side is Side.CLIENT else self.upgraded.server_io.reader
+            )
+            failure = reader.exception() if isinstance(reader, asyncio.StreamReader) else None
+            leg.ended_early(failure)
+        elif isinstance(event, events.MessageInjected):
+            self._inject_event(event)
+
+    def _leg_of(self, event: events.ConnectionEvent) -> Leg:
+        return self.legs[0 if event.connection is self.upgraded.flow.client_conn else 1]
+
+    def _give_back(self) -> None:
+        layer = self.upgraded.layer
+        contract.remove_sink(layer)
+        for leg in self.legs:
+            self.watcher.forget(leg.sock)
+            if leg.transport.get_protocol() is leg:
+                leg.give_back()
+
+    # --------------------------------------------------------------------------------------- bytes and ends
+
+    def forward(self, leg: Leg, data: bytes) -> None:
+        """One read: to the capture's writer, to the peer, then the scan. The hot path."""
+        session = self.session
+        peer = leg.peer
+        sent = False
+        try:
+            if leg.side in self._blind:
+                peer.write(data)
+                return
+            now_ns = time.monotonic_ns()
+            session.receive(leg.side, data, now_ns)
+            for record in session.take_records():
+                self._append(record)
+            sent = True
+            for out in session.take_output(peer.side):
+                peer.write(out) if isinstance(out, bytes) else peer.finish(out)
+            if session.settle(now_ns):
+                self._pump()
+        except Exception as exc:
+            self.fault(leg, exc)
+            if not sent:
+                peer.write(data)
+
+    def ended(
+        self, leg: Leg, how: How, *, errno: str | None, detail: str, info: dict[str, int] | None
+    ) -> None:
+        """One side ended; the other leg gets the same."""
+        if how is How.CLOSE_NOTIFY:
+            self._notified.add(leg.side)
+        try:
+            self.session.end(leg.side, how, time.monotonic_ns(), errno=errno, detail=detail, tcp_info=info)
+            self._pump()
+        except Exception as exc:
+            self.fault(leg, exc)
+            leg.peer.finish(Finish.FIN if how in (How.FIN, How.CLOSE_NOTIFY) else Finish.RST)
+
+    def saw_close_notify(self, leg: Leg) -> bool:
+        return leg.side in self._notified
+
+    def command(self, command: Inject) -> Answer:
+        """An injection, from the control socket or mitmproxy's own `inject.websocket`."""
+        answer = self.session.command(command, time.monotonic_ns())
+        self._pump()
+        return answer
+
+    def undelivered(self, leg: Leg, nbytes: int) -> None:
+        """Bytes that `leg` could not take any more; said once, when both legs are gone."""
+        self._undelivered[leg.side] += nbytes
+
+    def stop(self) -> None:
+        """wsinspect ends: FIN both ways, then reading goes on for the peers' FIN, for a while."""
+        if not self._finished:
+            self.session.stop(time.monotonic_ns())
+            self._pump()
+            self.later(STOP_LIMIT_S, self._abort_all)
+
+    def _abort_all(self) -> None:
+        for leg in self.legs:
+            leg.abort()
+
+    def _pump(self) -> None:
+        for record in self.session.take_records():
+            self._append(record)
+        for leg in self.legs:
+            for out in self.session.take_output(leg.side):
+                leg.finish(out) if isinstance(out, Finish) else leg.write(out)
+
+    # ------------------------------------------------------------------------------------------ flow control
+
+    def pause_reading(self, leg: Leg) -> None:
+        if not leg.errno:
+            leg.transport.pause_reading()
+
+    def resume_reading(self, leg: Leg) -> None:
+        if leg.pending is None and not leg.came_to_end and not leg.gone:
+            leg.transport.resume_reading()
+
+    def read_on(self, leg: Leg) -> None:
+        """The socket has failed: read what is left in it, whatever the other side's pace; it is bounded."""
+        if not leg.transport.is_closing():
+            leg.transport.resume_reading()
+
+    def later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        self._loop.call_later(delay_s, callback)
+
+    def fault(self, leg: Leg, exc: Exception) -> None:
+        """Ours, not the peer's: from now on `leg`'s bytes pass without the session, and it says so once."""
+        if leg.side in self._blind:
+            return
+        self._blind.add(leg.side)
+        logger.error("wsinspect: fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
+        text = f"a fault in wsinspect ({type(exc).__name__}): the {leg.side.word}'s bytes pass uncaptured"
+        try:
+            self.session.notice(
+                Notice(code="fault", text=text, level="error", side=leg.side), time.monotonic_ns()
+            )
+            self._pump()
+        except Exception:
+            logger.exception("wsinspect: the notice of a fault failed too")
+
+    # ------------------------------------------------------------------------------------------------ the end
+
+    def leg_gone(self, leg: Leg, exc: Exception | None) -> None:
+        """A transport is closed. mitmproxy's protocol hears of it, so that nobody waits for a drain."""
+        if leg.pending is not None:
+            return  # the start of the takeover sees to it
+        leg.old.connection_lost(exc)
+        if not leg.peer.is_ending():
+            leg.peer.abort()
+        elif not leg.peer.gone:
+            self.later(ORPHAN_LIMIT_S, leg.peer.abort)
+        self._finish_if_gone()
+
+    def _finish_if_gone(self) -> None:
+        if self._finished or not all(leg.gone for leg in self.legs):
+            return
+        self._finished = True
+        now_ns = time.monotonic_ns()
+        try:
+            for leg in self.legs:
+                if left := self._undelivered[leg.side]:
+                    text = f"{left} bytes could not be delivered to the {leg.side.word} any more"
+                    self.session.notice(Notice(code="undelivered", text=text, side=leg.side), now_ns)
+            self.session.closed(now_ns)
+            self._pump()
+        except Exception:
+            logger.exception("wsinspect: the end of connection %d could not be recorded", self.session.conn)
+        self._on_finished()
+        self._task = self._loop.create_task(self._tell_mitmproxy(), name="wsinspect: relay finished")
+
+    async def _tell_mitmproxy(self) -> None:
+        flow = self.upgraded.flow
+        if flow.websocket is not None:
+            flow.websocket.timestamp_end = time.time()
+            flow.websocket.closed_by_client, flow.websocket.close_code, flow.websocket.close_reason = (
+                close_of(self.session)
+            )
+        await self.upgraded.handler.server_event(contract.RelayFinished(flow, None))
+        if flow.live:
+            contract.cancel_legs(self.upgraded)
+
+    def _sink(self, event: events.Event) -> Iterator[commands.Command]:
+        """In the place of the layer's `relay_messages`."""
+        if isinstance(event, contract.RelayFinished):
+            yield from contract.finish_layer(self.upgraded.layer, self.upgraded.flow)
+        elif isinstance(event, events.MessageInjected):
+            self._inject_event(event)
+
+    def _inject_event(self, event: events.MessageInjected) -> None:  # type: ignore[type-arg]
+        command = inject_of(event)
+        answer = command and self.command(command)
+        if answer and not answer.ok:
+            logger.warning("inject.websocket: %s", answer.text)

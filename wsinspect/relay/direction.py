@@ -1,0 +1,133 @@
+"""One direction of a relayed connection: what one side sends and the other receives."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from wsinspect.model import How, Opcode, Read, ScanState, Sent, Side
+from wsinspect.relay.commands import Inject
+from wsinspect.relay.ends import Finish, mirrored
+from wsinspect.relay.scan import BoundaryScan
+from wsinspect.relay.states import Carriage, Turn, turned
+from wsinspect.wire.frames import FrameDecoder, encode_frame
+
+type Output = bytes | Finish
+
+_TURNING = int(ScanState.CLOSED | ScanState.BLIND)
+
+
+class Direction:
+    """Bytes and an end come in; bytes and finishes go out, in order. No clock, no socket."""
+
+    __slots__ = (
+        "_came_on_tls", "_goes_on_tls", "_known", "_notified", "_unscanned",
+        "carriage", "close_injected", "conn", "ended", "out", "scan", "side", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, conn: int, side: Side, *, came_on_tls: bool, goes_on_tls: bool, blind: bool) -> None:
+        self.conn = conn
+        self.side = side
+        """Who sends in this direction."""
+        self.scan = BoundaryScan(blind=blind)
+        self.carriage = Carriage.BLIND if blind else Carriage.CUT
+        self.out: list[Output] = []
+        """For the other side's leg, in order."""
+        self.waiting: deque[Inject] = deque()
+        """Injections that wait for a boundary."""
+        self.close_injected = False
+        self.ended = False
+        """Nothing more can come: FIN, RST or close_notify was seen."""
+        self._came_on_tls = came_on_tls
+        self._goes_on_tls = goes_on_tls
+        self._notified = False
+        self._known = self.scan.state & _TURNING
+        self._unscanned: list[bytes] = []
+
+    def receive(self, data: bytes, now_ns: int) -> Read:
+        """Forward the next bytes as they are; `settle` scans them, once they are on their way."""
+        scan = self.scan
+        record = Read(
+            self.conn, self.side, now_ns, data,
+            scan.offset, scan.frame, scan.left, len(scan.carry), scan.state,
+        )  # fmt: skip
+        self.out.append(data)
+        self._unscanned.append(data)
+        return record
+
+    def receive_around(self, data: bytes, now_ns: int) -> tuple[Read, list[Sent]]:
+        """The same while injections wait: what can be put in between goes out at its boundary."""
+        self.settle()
+        start, done, sent = self.scan.offset, 0, list[Sent]()
+        probe = self.scan.copy()
+        record = self.receive(data, now_ns)
+        self.out.pop()
+        while self.waiting:
+            cut = probe.boundary_in(data[done:], message=self.waiting[0].opcode < 8)
+            if cut is None:
+                break
+            self._append(data[done : done + cut])
+            probe.feed(data[done : done + cut])
+            done += cut
+            if probe.closed:
+                break
+            sent.append(self._put(self.waiting.popleft(), start + done, now_ns))
+            sent += self._put_all_at(probe, start + done, now_ns)
+        self._append(data[done:])
+        return record, sent
+
+    def settle(self) -> bool:
+        """Scan what went out. True where the direction has just become blind, or a first Close has begun."""
+        if not self._unscanned:
+            return False
+        scan = self.scan
+        for data in self._unscanned:
+            scan.feed(data)
+        self._unscanned.clear()
+        if scan.state & _TURNING == self._known:
+            return False
+        self._known = scan.state & _TURNING
+        if scan.blind:
+            self.carriage = turned(self.carriage, Turn.UNPARSEABLE)
+        return True
+
+    @property
+    def our_stop(self) -> tuple[Finish, ...]:
+        """What the receiver's leg gets when wsinspect itself ends the connection."""
+        return (Finish.CLOSE_NOTIFY, Finish.FIN) if self._goes_on_tls else (Finish.FIN,)
+
+    def close_frame(self) -> bytes | None:
+        """The payload of the first Close frame; None where there was none, or it never became whole."""
+        frames = FrameDecoder(self.side).receive(self.scan.close)
+        return frames[0].payload if frames else None
+
+    def inject_now(self, now_ns: int) -> list[Sent]:
+        """Put in what can go out where the direction stands now."""
+        self.settle()
+        return self._put_all_at(self.scan, self.scan.offset, now_ns)
+
+    def end(self, how: How) -> None:
+        """The sender ended; the receiver's leg gets the same."""
+        self.out += mirrored(
+            how, came_on_tls=self._came_on_tls, goes_on_tls=self._goes_on_tls, notified=self._notified
+        )
+        self._notified = self._notified or how is How.CLOSE_NOTIFY
+        self.ended = True
+
+    def _put_all_at(self, scan: BoundaryScan, offset: int, now_ns: int) -> list[Sent]:
+        sent = []
+        while self.waiting:
+            data_frame = self.waiting[0].opcode < 8
+            if not (scan.at_message_boundary if data_frame else scan.at_boundary):
+                break
+            sent.append(self._put(self.waiting.popleft(), offset, now_ns))
+        return sent
+
+    def _put(self, command: Inject, offset: int, now_ns: int) -> Sent:
+        data = encode_frame(command.opcode, command.payload, mask=command.mask)
+        self.out.append(data)
+        self.close_injected = self.close_injected or command.opcode == Opcode.CLOSE
+        return Sent(self.conn, self.side, now_ns, data, offset, command.why)
+
+    def _append(self, data: bytes) -> None:
+        if data:
+            self.out.append(data)
