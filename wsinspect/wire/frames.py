@@ -129,7 +129,8 @@ class FrameDecoder:
                 first in self._plain
                 and second & 0x80 == mask_bit
                 and stop <= end
-                and (length < 126 or (minimal and first & 0x08 == 0))
+                and minimal
+                and (length < 126 or first & 0x08 == 0)
                 and length <= max_payload
             ):  # nearly every frame: complete, and nothing to say about it
                 payload = data[start:stop]
