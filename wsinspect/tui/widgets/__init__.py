@@ -1,0 +1,1 @@
+"""The panes and bars, each fed by values of `tui.source`."""
