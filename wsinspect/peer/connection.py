@@ -15,7 +15,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from wsinspect.errors import TimedOut
 from wsinspect.model import Address, Frame, Header, How, Message, Opcode, Side
@@ -361,5 +361,7 @@ class Connection:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        await self.close(1000 if error is None else 1011)
+    ) -> None:
+        """Close: 1000, or 1001 where the task was cancelled, or 1011 where something else was raised."""
+        going_away = isinstance(error, asyncio.CancelledError)
+        await self.close(1000 if error is None else 1001 if going_away else 1011)

@@ -118,7 +118,9 @@ class Server:
         self._listener = listener
         self._handler = handler
         self._settings = settings
-        self.host, self.port = listener.getsockname()[:2]
+        host, port = listener.getsockname()[:2]
+        self.host: str = host
+        self.port: int = port
         self.connections: set[Connection] = set()
         """Those whose handler runs."""
         self.failures: deque[BaseException] = deque(maxlen=100)
