@@ -13,7 +13,7 @@ C, S = Side.CLIENT, Side.SERVER
 KEY = bytes.fromhex("37fa213d")
 
 
-# --------------------------------------------------------------------------------------- what RFC 6455 shows
+# ---- what RFC 6455 shows
 
 
 def test_examples_of_section_5_7() -> None:
@@ -41,7 +41,7 @@ def test_lengths_in_their_shortest_form(size: int, header: int) -> None:
         assert (len(frame.payload), frame.wire_bytes, frame.violations) == (size, len(raw), ())
 
 
-# ------------------------------------------------------------------------------------------------ properties
+# ---- properties
 
 
 @given(SIDES, STREAMS, POINTS, st.sampled_from([0, 4, 7]), st.sampled_from([0, 3, 126, 1 << 24]))
@@ -87,7 +87,7 @@ def test_frames_lie_end_to_end(side: Side, stream: bytes) -> None:
     assert position == len(stream)
 
 
-# ------------------------------------------------------------------------------------------------ violations
+# ---- violations
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> bytes:
@@ -179,7 +179,7 @@ def test_a_length_with_the_top_bit_blinds() -> None:
     assert decoder.offset == len(stream) + 2
 
 
-# ------------------------------------------------------------------------------------------ limits and speed
+# ---- limits and speed
 
 
 def test_payload_beyond_the_limit_is_counted_not_kept() -> None:
@@ -221,7 +221,7 @@ def test_position() -> None:
     assert seen == [(1, 1, True), (1, 2, True), (1, 3, True), (2, 4, False), (2, 5, True), (3, 6, False)]
 
 
-# ---------------------------------------------------------------------------------------------------- resume
+# ---- resume
 
 
 def test_resume_at_a_boundary_knows_number_and_state() -> None:

@@ -96,8 +96,9 @@ class Inflated:
 class Inflater:
     """Inflates the messages of one direction, one after the other, each bounded to `max_bytes`.
 
-    `window_bits` is what the compressing side agreed to, and it is held to that, as by its peer. Except that
-    8 counts as 9: zlib makes 9 of 8 when it compresses, so such streams are in the field.
+    `window_bits` is what the compressing side agreed to. A reference that reaches farther back than that into
+    earlier messages is damage, as it is for the peer. But 8 counts as 9: zlib makes 9 of 8 when it deflates,
+    so such streams are in the field.
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class Inflater:
                     self._remember(got)
                     self._keep(got, out)
                 if self._z.eof:
-                    rest = self._z.unused_data
+                    rest = b"" if data is TAIL else self._z.unused_data
                     self._next_stream()
                     self._padding_missing = not rest
                 else:
