@@ -43,6 +43,8 @@ class ControlClient:
         self.timeout_s = timeout_s
         self._lock = threading.Lock()
         self._last_id = 0
+        self.stop_requested = False
+        """Whether `stop` was called, and the proxy said yes."""
         self._wire = _Wire(self.path, timeout_s)
         try:
             self.info = ProxyInfo.parse(self.request("hello"))
@@ -89,6 +91,7 @@ class ControlClient:
     def stop(self, wait_s: float | None = None) -> None:
         """End the proxy; with `wait_s` return when it is gone. Raises TimedOut where it is still there."""
         self.request("stop")
+        self.stop_requested = True
         if wait_s is not None:
             self.wait_until_gone(wait_s)
 
@@ -101,6 +104,11 @@ class ControlClient:
                     self._wire.read(deadline)
             except ProxyUnreachable:
                 return
+
+    def gone(self) -> bool:
+        """Whether the proxy has closed this connection, without waiting for it."""
+        with self._lock:
+            return self._wire.at_end()
 
     def watch(self) -> EventReader:
         """The proxy's events, on a connection of their own. Call its `close` when done."""
@@ -196,6 +204,15 @@ class _Wire:
                 raise self._gone()
             self._lines = self._cutter.receive(data)
         return parse_line(self._lines.pop(0))
+
+    def at_end(self) -> bool:
+        try:
+            self._socket.settimeout(0)
+            return self._socket.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _socket_timeout(self, seconds: float | None) -> None:
         try:

@@ -16,8 +16,8 @@ from typing import IO, Self
 from platformdirs import user_log_path
 
 from wsinspect.control.paths import private_folder
-from wsinspect.control.protocol import ControlError, ProxyInfo, parse_line
-from wsinspect.errors import ProxyUnreachable, TimedOut, WsinspectError
+from wsinspect.control.protocol import ProxyInfo, parse_line
+from wsinspect.errors import TimedOut, WsinspectError
 
 _KEPT_LOGS = 10
 
@@ -46,6 +46,10 @@ class Launched:
         """Let the proxy live on without us. It notices that, and says so once."""
         self._close_keepalive()
         self._left = True
+
+    def last_words(self) -> str:
+        """What the proxy said last on stderr."""
+        return _stderr(self.log)
 
     def stop(self, timeout_s: float = 5.0) -> int:
         """End the proxy, by force where it does not go in time; the exit code."""
@@ -81,6 +85,7 @@ def launch_proxy(argv: list[str], *, timeout_s: float = 30.0) -> Launched:
     ready_read, ready_write = os.pipe()
     parent_read, parent_write = os.pipe()
     log = _new_log()
+    process: subprocess.Popen[bytes] | None = None
     try:
         with log.open("wb") as stderr:
             words = [*argv, f"--ready-fd={ready_write}", f"--parent-fd={parent_read}"]
@@ -89,6 +94,8 @@ def launch_proxy(argv: list[str], *, timeout_s: float = 30.0) -> Launched:
         ready_write = -1
         hello = _wait_for_hello(process, ready_read, log, timeout_s)
     except BaseException:
+        if process is not None and process.poll() is None:
+            _end(process)
         os.close(parent_write)
         raise
     finally:
@@ -117,24 +124,18 @@ def _wait_for_hello(process: subprocess.Popen[bytes], fd: int, log: Path, timeou
     while not line.endswith(b"\n"):
         remaining = deadline - time.monotonic()
         if remaining <= 0 or not select.select([fd], [], [], remaining)[0]:
-            _end(process)
             raise TimedOut(f"the proxy did not listen within {timeout_s:g} s{_last_words(log)}")
         chunk = os.read(fd, 65536)
         if not chunk:
             raise _died(process, log)
         line += chunk
-    try:
-        return ProxyInfo.parse(parse_line(line))
-    except (ControlError, ProxyUnreachable):
-        _end(process)
-        raise
+    return ProxyInfo.parse(parse_line(line))
 
 
 def _died(process: subprocess.Popen[bytes], log: Path) -> LaunchError:
     try:
         code = process.wait(5.0)
     except subprocess.TimeoutExpired:
-        _end(process)
         return LaunchError(f"the proxy closed its ready pipe without a hello{_last_words(log)}", 3)
     words = _stderr(log)
     if code < 0:

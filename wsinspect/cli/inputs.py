@@ -1,0 +1,93 @@
+"""Where a command reads records from: a file, stdin, or what a running proxy captures."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsinspect.capture import locks
+from wsinspect.capture.format import MAGIC
+from wsinspect.capture.reader import Reader
+from wsinspect.cli.narration import say
+from wsinspect.control.client import ControlClient
+from wsinspect.control.paths import is_address
+from wsinspect.errors import Unavailable
+
+_CHUNK_BYTES = 1 << 20
+_DAMAGES_SAID = 10
+
+
+@dataclass(slots=True)
+class Input:
+    """A capture to print."""
+
+    reader: Reader
+    over: Callable[[], bool]
+    """Whether what is there now is all there will be. May wait for more."""
+    said: int = 0
+
+    def say_damage(self) -> None:
+        """Tell what was skipped since the last call."""
+        for sentence in self.reader.damage[self.said : _DAMAGES_SAID]:
+            say(f"{self.reader.path}: {sentence}")
+        self.said = self.reader.damaged
+
+    def damaged(self) -> bool:
+        """Tell the rest of the damage, at the end; whether there was any."""
+        self.say_damage()
+        if self.said > _DAMAGES_SAID:
+            say(f"{self.reader.path}: and {self.said - _DAMAGES_SAID} more places like that")
+        torn = self.reader.torn_bytes
+        if torn and not locks.is_being_written(self.reader.path):
+            say(f"{self.reader.path}: its last {torn} bytes are not a whole record; the writer was cut off")
+            return True
+        return self.said > 0
+
+
+@contextmanager
+def open_input(word: str, *, follow: bool) -> Iterator[Input]:
+    """The capture that `word` means. Raises NotFound, NotACapture, ProxyUnreachable, Unavailable."""
+    if word == "-":
+        with _stdin() as source:
+            yield source
+    elif is_address(word):
+        with ControlClient(word) as client, Reader(capture_of(client)) as reader:
+            yield Input(reader, _proxy_is_gone(client, reader) if follow else lambda: True)
+    else:
+        with Reader(Path(word)) as reader:
+            yield Input(reader, lambda: not follow)
+
+
+def capture_of(client: ControlClient) -> Path:
+    """Raises Unavailable where the proxy keeps nothing on disk."""
+    if client.info.capture is None:
+        raise Unavailable(f"the proxy {client.info.pid} has no capture on disk")
+    return Path(client.info.capture)
+
+
+def _proxy_is_gone(client: ControlClient, reader: Reader) -> Callable[[], bool]:
+    """A proxy closes its control socket before the capture's last records are written: wait for both."""
+    return lambda: client.gone() and not locks.is_being_written(reader.path)
+
+
+@contextmanager
+def _stdin() -> Iterator[Input]:
+    """A Reader wants a file to seek in, so what comes is spooled, under the lock of a live capture."""
+    with tempfile.NamedTemporaryFile(prefix="wsinspect-", suffix=".wscap") as spool:
+        locks.try_lock(spool.fileno())
+
+        def over() -> bool:
+            chunk = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
+            spool.write(chunk)
+            spool.flush()
+            return not chunk
+
+        while spool.tell() < len(MAGIC) and not over():
+            pass  # the magic must be whole before the file can be called a capture
+        with Reader(Path(spool.name)) as reader:
+            yield Input(reader, over)

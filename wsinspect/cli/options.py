@@ -1,0 +1,97 @@
+"""Groups of options that several commands share, by mitmproxy's names."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from wsinspect.cli.parser import Parser, number, one_of
+from wsinspect.control.settings import ProxySettings
+
+ADDRESS_HELP = "a proxy's process id, or its control socket; may be left out where only one proxy runs"
+
+
+def proxy_options(parser: Parser) -> None:
+    """Everything that `settings_from` reads."""
+    listen = parser.add_argument_group("where it listens")
+    listen.add_argument(
+        "-m",
+        "--mode",
+        action="append",
+        metavar="MODE",
+        help="regular (the default), reverse:http://HOST:PORT, upstream:http://HOST:PORT, socks5, "
+        "transparent; each may end in @[HOST:]PORT; may be given several times",
+    )
+    listen.add_argument(
+        "-p",
+        "--listen-port",
+        type=number(0, 65535),
+        metavar="PORT",
+        help="8080 unless given; 0 takes a free one",
+    )
+    listen.add_argument("--listen-host", default="127.0.0.1", metavar="HOST", help="127.0.0.1 unless given")
+    capture = parser.add_argument_group("what it does")
+    capture.add_argument(
+        "-w",
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="the capture; an existing one is appended to; without it a new file in the state folder, "
+        "where the last ten are kept",
+    )
+    capture.add_argument(
+        "-k", "--ssl-insecure", action="store_true", help="do not verify the servers' certificates"
+    )
+    capture.add_argument(
+        "-s",
+        "--script",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="load a mitmproxy script; may be given several times",
+    )
+    capture.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="an option of mitmproxy or of a script; may be given several times",
+    )
+    talk = parser.add_argument_group("what it says")
+    talk.add_argument("-q", "--quiet", action="store_true", help="only where it listens, and errors")
+    talk.add_argument(
+        "-v", "--verbose", action="count", default=0, help="more on stderr; twice for still more"
+    )
+    parser.add_argument("--path", type=one_of("auto", "layer"), default="auto", help=argparse.SUPPRESS)
+
+
+def child_options(parser: Parser) -> None:
+    """What `control.launch` hands to the proxy that it starts."""
+    parser.add_argument("--ready-fd", type=number(0, 1 << 20), help=argparse.SUPPRESS)
+    parser.add_argument("--parent-fd", type=number(0, 1 << 20), help=argparse.SUPPRESS)
+
+
+def settings_from(args: argparse.Namespace) -> ProxySettings:
+    """The settings that the options of `proxy_options` (and `child_options`) ask for."""
+    return ProxySettings(
+        modes=args.mode or ["regular"],
+        listen_host=args.listen_host,
+        listen_port=args.listen_port,
+        capture=args.write,
+        options=dict(args.set),
+        scripts=args.script,
+        ssl_insecure=args.ssl_insecure,
+        quiet=args.quiet,
+        verbose=args.verbose,
+        ready_fd=getattr(args, "ready_fd", None),
+        parent_fd=getattr(args, "parent_fd", None),
+        path=args.path,
+    )
+
+
+def _assignment(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{word!r} is not of the form NAME=VALUE")
+    return name.strip(), value

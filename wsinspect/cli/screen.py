@@ -1,0 +1,28 @@
+"""What the commands with a screen share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsinspect.errors import UsageError
+
+if TYPE_CHECKING:
+    from wsinspect.control.client import ControlClient
+
+
+def need_terminal(instead: str) -> None:
+    """Raises UsageError where there is none to draw on; `instead` names a command that needs none."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(f"the screen needs a terminal; without one use {instead}")
+
+
+def show(capture: Path, client: ControlClient | None = None, *, own_proxy: bool = False) -> int:
+    """Show a capture until the user leaves; the exit code. With `own_proxy`, leaving asks about the proxy."""
+    from wsinspect.tui.app import run_screen
+    from wsinspect.tui.capture_source import CaptureSource
+    from wsinspect.tui.source import QuitPolicy
+
+    policy = QuitPolicy.ASK if own_proxy else QuitPolicy.LEAVE
+    return run_screen(CaptureSource(capture, client, quit_policy=policy))
