@@ -25,7 +25,7 @@ async def test_five_seconds_of_the_world_hold_every_kind_of_frame_and_one_idle_d
     port = await world.start()
     started = time.monotonic()
     await world.run_clients(f"ws://127.0.0.1:{port}", duration_s=2.5)
-    assert time.monotonic() - started < 4.5
+    assert time.monotonic() - started < 6
     await asyncio.wait_for(world.stop(), 2)
     assert set(world.frames) >= KINDS
     assert world.idle_drops >= 1
