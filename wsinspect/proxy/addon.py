@@ -141,8 +141,10 @@ class WsInspect:
     # ---------------------------------------------------------------------- failures before HTTP is known
 
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """Only where no request is under way: `error` or `http_connect_error` see that one's failure."""
-        if data.client.id not in self._targets:
+        """Where a request is under way, `error` or `http_connect_error` record its failure."""
+        if data.client.id in self._targets:
+            self.attempts.server_failed(data.client, phase_of(data.server.error or ""))
+        else:
             host, port, *_ = data.server.address or ("", 0)
             self._fail_unknown(data.client, f"{host}:{port}", data.server.error)
 
@@ -161,7 +163,8 @@ class WsInspect:
         self.attempts.fail_unknown(client, target, Failed(phase="tls-client", message=message))
 
     def tls_failed_server(self, data: tls.TlsData) -> None:
-        self.attempts.server_tls_failed(data.conn)
+        self.attempts.server_failed(data.context.client, "tls-server")
 
     def client_disconnected(self, client: connection.Client) -> None:
         self._targets.pop(client.id, None)
+        self.attempts.client_gone(client)

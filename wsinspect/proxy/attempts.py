@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mitmproxy import connection, http
+from mitmproxy.proxy import mode_specs
 
 from wsinspect.capture.writer import Writer
 from wsinspect.model import (
@@ -62,7 +63,8 @@ class Attempts:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._open: dict[str, Attempt] = {}
-        self._server_tls_failed: set[str] = set()
+        self._server_faults: dict[str, Phase] = {}
+        """Where reaching the server failed just now, by client id."""
         self.total = 0
         self.failed = 0
 
@@ -85,7 +87,7 @@ class Attempts:
                 headers=original.headers,
                 client=address(client.peername),
                 listener=address(client.sockname),
-                mode=client.proxy_mode.full_spec,
+                mode=mode_name(client.proxy_mode),
                 client_leg=client.id,
                 tls=tls_of(client),
             ),
@@ -144,19 +146,16 @@ class Attempts:
         if attempt is None:
             return
         message = flow.error.msg if flow.error else "the exchange ended without an answer"
-        phase: Phase = "http"
-        if flow.server_conn.id in self._server_tls_failed:
-            phase = "tls-server"
-            self._server_tls_failed.discard(flow.server_conn.id)
-        elif flow.server_conn.error:
-            phase = phase_of(flow.server_conn.error)
+        phase = self._server_faults.pop(flow.client_conn.id, "http")
         self._note_alterations(attempt, flow)
         self._fail(attempt.conn, Failed(phase=phase, message=message, errno=errno_in(message)))
 
-    def server_tls_failed(self, server: connection.Connection) -> None:
-        """Remembered for the `fail` that follows."""
-        if len(self._server_tls_failed) < 10_000:
-            self._server_tls_failed.add(server.id)
+    def server_failed(self, client: connection.Client, phase: Phase) -> None:
+        """Remembered for the `fail` that follows: a flow does not know which connection was tried for it."""
+        self._server_faults[client.id] = phase
+
+    def client_gone(self, client: connection.Client) -> None:
+        self._server_faults.pop(client.id, None)
 
     def fail_unknown(self, client: connection.Client, target: str, failed: Failed) -> None:
         """A connection failed before HTTP is known: it may have been meant for a WebSocket."""
@@ -171,7 +170,7 @@ class Attempts:
                 http_version="",
                 client=address(client.peername),
                 listener=address(client.sockname),
-                mode=client.proxy_mode.full_spec,
+                mode=mode_name(client.proxy_mode),
                 client_leg=client.id,
             ),
         )
@@ -201,6 +200,11 @@ def original_of(request: http.Request) -> Original:
     """The request as the client sent it, where the stream noted it."""
     noted = getattr(request, "wsinspect_original", None)
     return noted if isinstance(noted, Original) else Original(headers_of(request), request.path)
+
+
+def mode_name(mode: mode_specs.ProxyMode) -> str:
+    """A mode's spec without the address that it listens on."""
+    return mode.full_spec.rpartition("@")[0] if mode.custom_listen_port is not None else mode.full_spec
 
 
 def headers_of(message: http.Message) -> list[Header]:
@@ -259,8 +263,6 @@ def phase_of(error: str) -> Phase:
     """mitmproxy gives connect errors as a sentence only."""
     if re.search(r"getaddrinfo|name resolution|[Nn]ame or service|nodename|No address associated", error):
         return "dns"
-    if re.search(r"TLS|SSL|[Cc]ertificate", error):
-        return "tls-server"
     return "connect"
 
 

@@ -12,6 +12,7 @@ from mitmproxy.proxy import mode_servers, mode_specs
 
 from wsinspect.control.protocol import Listener
 from wsinspect.errors import Unavailable, UsageError
+from wsinspect.proxy.attempts import mode_name
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: asyncio's 100 is too few for a thousand that come at once."""
@@ -49,7 +50,7 @@ def with_ports(modes: list[mode_specs.ProxyMode], host: str, port: int | None) -
         own_host = mode.listen_host(host)
         number = _free_port(own_host) if wanted == 0 else default
         shown = f"[{own_host}]" if ":" in own_host else own_host
-        specs.append(f"{mode.full_spec.split('@')[0]}@{shown + ':' if shown else ''}{number}")
+        specs.append(f"{mode_name(mode)}@{shown + ':' if shown else ''}{number}")
         wanted = number + 1 if wanted else wanted
     return specs
 
@@ -61,7 +62,7 @@ def listeners(servers: Iterable[mode_servers.ServerInstance[Any]]) -> list[Liste
         if server.last_exception is not None:
             raise Unavailable(sentence_of(server.last_exception))
         for host, port, *_ in sorted(server.listen_addrs, key=lambda each: ":" in each[0]):
-            found.append(Listener(server.mode.full_spec.split("@")[0], host, port))
+            found.append(Listener(mode_name(server.mode), host, port))
             break
         _lengthen_backlog(server)
     return found

@@ -1,0 +1,129 @@
+"""A real proxy process for tests, and what its capture says."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from wsinspect.capture.reader import Reader
+from wsinspect.capture.timeline import Event, FactEvent, Timeline
+from wsinspect.model import Closed, Failed, Requested
+
+TIMEOUT_S = 20.0
+PROGRAM = [sys.executable, "-m", "wsinspect"]
+
+
+class RunningProxy:
+    """`wsinspect proxy …` as a child process; one port for each mode."""
+
+    def __init__(
+        self, capture: Path, modes: list[str], *arguments: str, program: list[str] | None = None
+    ) -> None:
+        self.capture = capture
+        self.ports: list[int] = []
+        self._reader: Reader | None = None
+        self._timeline = Timeline()
+        self._events: list[Event] = []
+        self.stderr = ""
+        words = [f"--mode={mode}" for mode in modes]
+        self.process = subprocess.Popen(
+            [*(program or [*PROGRAM, "proxy"]), *words, "-p", "0", "-w", str(capture), *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reading = threading.Thread(target=self._read_stderr, daemon=True)
+        self._reading.start()
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(self.ports) < len(modes) and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(self.ports) == len(modes), self.stderr
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
+
+    def _read_stderr(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.stderr += line
+            if line.startswith("listening on "):
+                self.ports.append(int(line.split()[2].rpartition(":")[2]))
+
+    def __enter__(self) -> RunningProxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it, and its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(TIMEOUT_S)
+        self._reading.join(TIMEOUT_S)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return code
+
+    def events(self, target: str | None = None) -> list[Event]:
+        """What a reader of the capture sees so far; of the connections to `target` alone, if given."""
+        if self._reader is None:
+            self._reader = Reader(self.capture)
+        while batch := self._reader.read():
+            for _, record in batch:
+                self._events += self._timeline.feed(record)
+        assert not self._reader.damage
+        if target is None:
+            return list(self._events)
+        conns = {
+            event.conn
+            for event in self._events
+            if isinstance(event, FactEvent)
+            and isinstance(event.fact, Requested)
+            and event.fact.target == target
+        }
+        return [event for event in self._events if event.conn in conns]
+
+    async def until(self, condition: Callable[[list[Event]], bool], target: str | None = None) -> list[Event]:
+        """Wait until the capture's events fulfil `condition`."""
+        events: list[Event] = []
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                while not condition(events := self.events(target)):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError("\n".join(map(repr, events[-20:])) + "\n" + self.stderr) from None
+        return events
+
+    async def over(self, target: str | None = None, count: int = 1) -> list[Event]:
+        """Wait until that many connections have ended or failed."""
+        return await self.until(
+            lambda events: len(facts(events, Closed)) + len(facts(events, Failed)) >= count, target
+        )
+
+
+def facts[T](events: list[Event], kind: type[T]) -> list[T]:
+    return [event.fact for event in events if isinstance(event, FactEvent) and isinstance(event.fact, kind)]
+
+
+def trusting() -> ssl.SSLContext:
+    """A client's context that asks no questions: the proxy's CA is not installed here."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
