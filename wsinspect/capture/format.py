@@ -260,7 +260,7 @@ def _decode_checkpoint(payload: bytes) -> Checkpoint | None:
             continue
         conn, t_ns = entry.get("conn"), entry.get("t_ns")
         fact: Fact | None = facts.from_values(entry["fact"])
-        if fact is not None and _is_count(conn) and _is_count(t_ns):
+        if fact is not None and _is_count(conn) and conn < 1 << 32 and _is_count(t_ns):
             found.append(FactRecord(conn, t_ns, fact))
     return Checkpoint(found)
 

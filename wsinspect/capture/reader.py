@@ -87,6 +87,7 @@ class Reader:
         self._searched_size = -1
         self._known: dict[int, int] = {}
         self._segments: list[_Clocks] = []
+        self._checkpoints: set[int] = set()
         self._fd = _open(path)
 
     def close(self) -> None:
@@ -183,6 +184,10 @@ class Reader:
             pass
         raise DamagedInput(f"{self.path}: no record at byte {position}")
 
+    def is_checkpoint(self, position: int) -> bool:
+        """Whether a fact that `read` gave comes from a checkpoint: `at` finds only the first of those."""
+        return position in self._checkpoints
+
     def data(self, position: int, start: int, nbytes: int) -> bytes:
         """Up to `nbytes` of a Read's data from its byte `start` on, unchecked; b"" on a file error."""
         try:
@@ -243,6 +248,7 @@ class Reader:
                 for fact in facts:
                     self.highest_conn = max(self.highest_conn, fact.conn)
                     if self._is_new(fact):
+                        self._checkpoints.add(position)
                         found.append((position, fact))
             case FactRecord():
                 self._is_new(decoded)

@@ -1,0 +1,276 @@
+"""Frames, messages and ends from records: what every reader of a capture shows, counts or exports.
+
+    Read ──▶ as expected ──▶ decoder ──▶ FrameEvent … ──▶ assembler ──▶ MessageEvent (after its last frame)
+      │
+      ├──▶ not where the last one ended ──▶ GapEvent, decoder and assembler start again from its scan state
+      ├──▶ blind, or another protocol  ──▶ RawEvent
+      │
+    Gap  ──▶ GapEvent, and the next Read starts again
+    Sent ──▶ FrameEvent, MessageEvent with the flag "injected"
+    Fact ──▶ FactEvent
+
+What cannot be known is said (`lost`, `truncated`, a GapEvent), never guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from wsinspect.model import (
+    Clock,
+    Closed,
+    Fact,
+    FactRecord,
+    Failed,
+    Frame,
+    Gap,
+    Message,
+    Notice,
+    Opened,
+    Read,
+    Record,
+    ScanState,
+    Sent,
+    Side,
+    Violation,
+)
+from wsinspect.wire.deflate import DeflateParams
+from wsinspect.wire.extensions import Negotiated, negotiated
+from wsinspect.wire.frames import FrameDecoder
+from wsinspect.wire.messages import MessageAssembler
+
+MAX_CONNECTIONS = 1 << 16
+"""Connections open at once; beyond it the oldest are forgotten, and resume by their reads' scan state."""
+
+MISSING_READ = "missing read"
+OUT_OF_ORDER = "read out of order"
+CUT_HEADER = "the header before it is missing"
+
+
+@dataclass(slots=True)
+class FrameEvent:
+    """One frame of the wire, at the time of the read that completed it."""
+
+    conn: int
+    side: Side
+    t_ns: int
+    frame: Frame
+    """Injected frames have the number 0: they are not part of the side's own count."""
+    reads: tuple[int, int] = (0, 0)
+    """Ordinals (from 1) of the direction's reads with its first and last byte; (0, 0) where injected."""
+    flags: tuple[str, ...] = ()
+    """`injected`, or another `Sent.why`."""
+    rule: str | None = None
+
+
+@dataclass(slots=True)
+class MessageEvent:
+    """One data message, after the FrameEvent of its last frame."""
+
+    conn: int
+    side: Side
+    t_ns: int
+    message: Message
+    flags: tuple[str, ...] = ()
+    rule: str | None = None
+
+
+@dataclass(slots=True)
+class FactEvent:
+    conn: int
+    t_ns: int
+    fact: Fact
+
+
+@dataclass(slots=True)
+class GapEvent:
+    """Bytes that cannot be shown: not in the capture, or (reason CUT_HEADER) there but not to be parsed."""
+
+    conn: int
+    side: Side
+    t_ns: int
+    nbytes: int
+    reason: str
+
+
+@dataclass(slots=True)
+class RawEvent:
+    """Bytes that are not parsed: of another protocol, or after the stream went blind."""
+
+    conn: int
+    side: Side
+    t_ns: int
+    data: bytes
+
+
+type Event = FrameEvent | MessageEvent | FactEvent | GapEvent | RawEvent
+
+
+@dataclass(slots=True)
+class Limits:
+    """In bytes; see FrameDecoder and MessageAssembler."""
+
+    max_payload: int = 16 << 20
+    max_message: int = 64 << 20
+
+
+def make_decoder(side: Side, agreed: Negotiated | None, max_payload: int = 16 << 20) -> FrameDecoder:
+    """A decoder for what a handshake agreed to; None: unknown, so that any reserved bit may be right."""
+    return FrameDecoder(side, rsv_allowed=agreed.rsv_allowed if agreed else 7, max_payload=max_payload)
+
+
+def make_assembler(side: Side, agreed: Negotiated | None, max_message: int = 64 << 20) -> MessageAssembler:
+    """An assembler for what a handshake agreed to.
+
+    Where that is unknown, a message with RSV1 is inflated if it refers to nothing before it, else it is
+    "window-lost".
+    """
+    if agreed is not None:
+        return MessageAssembler(side, agreed.deflate, max_message=max_message)
+    assembler = MessageAssembler(side, DeflateParams(), max_message=max_message)
+    assembler.gap(ScanState.NONE)
+    return assembler
+
+
+class _Direction:
+    """One direction of a connection."""
+
+    def __init__(self, conn: int, side: Side, agreed: Negotiated | None, limits: Limits) -> None:
+        self.conn = conn
+        self.side = side
+        self.decoder = make_decoder(side, agreed, limits.max_payload)
+        self.assembler = make_assembler(side, agreed, limits.max_message)
+        self.expected = 0
+        self.resume = False
+        self.reads = 0
+        self.frame_began = 1  # ordinal of the read in which the frame under way began
+
+    def gap(self, gap: Gap) -> None:
+        self.expected = gap.offset + gap.nbytes
+        self.resume = True
+
+    def read(self, read: Read, raw: bool) -> list[Event]:
+        events: list[Event] = []
+        self.reads += 1
+        self._check_position(read, events)
+        if raw or read.state & ScanState.BLIND or self.decoder.blind:
+            events.append(RawEvent(read.conn, read.side, read.t_ns, read.data))
+            return events
+        if self.resume or not self.decoder.synced:
+            self.resume = False
+            self.decoder.resume(read.frame, read.offset, read.left, read.carry, read.state)
+            self.assembler.gap(read.state)
+        if not self.decoder.synced:
+            events.append(GapEvent(read.conn, read.side, read.t_ns, len(read.data), CUT_HEADER))
+            self.decoder.receive(read.data)
+            return events
+        self._decode(read, events)
+        return events
+
+    def _check_position(self, read: Read, events: list[Event]) -> None:
+        missing = read.offset - self.expected
+        if missing:
+            reason = MISSING_READ if missing > 0 else OUT_OF_ORDER
+            events.append(GapEvent(read.conn, read.side, read.t_ns, max(0, missing), reason))
+            self.resume = True
+        self.expected = read.offset + len(read.data)
+
+    def _decode(self, read: Read, events: list[Event]) -> None:
+        if not self.decoder.mid_frame:
+            self.frame_began = self.reads
+        frames = self.decoder.receive(read.data)
+        conn, side, t_ns, last = read.conn, read.side, read.t_ns, self.reads
+        receive = self.assembler.receive
+        for frame in frames:
+            message = receive(frame)
+            events.append(FrameEvent(conn, side, t_ns, frame, (self.frame_began, last)))
+            self.frame_began = last
+            if message is not None:
+                events.append(MessageEvent(conn, side, t_ns, message))
+        if frames and Violation.LENGTH_OVERFLOW in frames[-1].violations:
+            rest = read.data[frames[-1].offset + frames[-1].header_bytes - read.offset :]
+            if rest:
+                events.append(RawEvent(conn, side, t_ns, rest))
+
+
+class _Connection:
+    def __init__(self, conn: int, opened: Opened | None, limits: Limits) -> None:
+        agreed = None if opened is None else negotiated(opened.headers)
+        self.agreed = agreed
+        self.raw = opened is not None and opened.transport != "websocket"
+        self.directions = [_Direction(conn, side, agreed, limits) for side in Side]
+
+
+class Timeline:
+    """Turns the records of a capture, fed in order, into events."""
+
+    def __init__(self, *, max_payload: int = 16 << 20, max_message: int = 64 << 20) -> None:
+        """`max_payload`: bytes kept of a frame; `max_message`: of an inflated message."""
+        self._limits = Limits(max_payload, max_message)
+        self._connections: dict[int, _Connection] = {}
+
+    def feed(self, record: Record) -> list[Event]:
+        """What this record brings about. Never raises on what a peer sent or a capture holds."""
+        match record:
+            case Read():
+                connection = self._connections.get(record.conn) or self._connect(record.conn, None)
+                return connection.directions[record.side].read(record, connection.raw)
+            case FactRecord():
+                self._take_fact(record)
+                return [FactEvent(record.conn, record.t_ns, record.fact)]
+            case Sent():
+                return self._sent(record)
+            case Gap():
+                connection = self._connections.get(record.conn) or self._connect(record.conn, None)
+                connection.directions[record.side].gap(record)
+                return [GapEvent(record.conn, record.side, record.t_ns, record.nbytes, record.reason)]
+            case Clock():
+                return []
+
+    def _connect(self, conn: int, opened: Opened | None) -> _Connection:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            del self._connections[next(iter(self._connections))]
+        connection = self._connections[conn] = _Connection(conn, opened, self._limits)
+        return connection
+
+    def _take_fact(self, record: FactRecord) -> None:
+        match record.fact:
+            case Opened() as opened:
+                known = self._connections.get(record.conn)
+                if known is None or not any(direction.reads for direction in known.directions):
+                    self._connect(record.conn, opened)
+            case Failed() | Closed():
+                self._connections.pop(record.conn, None)
+            case Notice(code="segment"):
+                self._connections.clear()  # another process writes now: its connections are others
+            case _:
+                pass
+
+    def _sent(self, sent: Sent) -> list[Event]:
+        connection = self._connections.get(sent.conn)
+        agreed = None if connection is None else connection.agreed
+        flags = (sent.why,)
+        events: list[Event] = []
+        for frame, message in decode_sent(sent, agreed, self._limits):
+            events.append(FrameEvent(sent.conn, sent.side, sent.t_ns, frame, (0, 0), flags, sent.rule))
+            if message is not None:
+                events.append(MessageEvent(sent.conn, sent.side, sent.t_ns, message, flags, sent.rule))
+        return events
+
+
+def decode_sent(
+    sent: Sent, agreed: Negotiated | None, limits: Limits | None = None
+) -> list[tuple[Frame, Message | None]]:
+    """The frames that wsinspect put on the wire itself, each with the message that it ends.
+
+    They are numbered 0, and stand where `sent.offset` says in the side's own stream.
+    """
+    limits = limits or Limits()
+    decoder = make_decoder(sent.side, agreed, limits.max_payload)
+    assembler = make_assembler(sent.side, agreed, limits.max_message)
+    found = []
+    for frame in decoder.receive(sent.data):
+        message = assembler.receive(frame)
+        frame.number, frame.offset = 0, sent.offset
+        found.append((frame, message and replace(message, first_frame=0, last_frame=0)))
+    return found
