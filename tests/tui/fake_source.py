@@ -177,7 +177,7 @@ class HugeSource(FakeSource):
     """As many rows as one likes, none of which exists before it is asked for."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(live=False)
+        super().__init__()
         self.count = count
         self.asked = 0
         """Lines that were asked for."""

@@ -83,6 +83,8 @@ class LogLine:
     violations: tuple[str, ...] = ()
     """Slugs."""
     level: Level = "info"
+    pending: bool = False
+    """The preview is not there yet: ask again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Finding:
     section: str
     sentence: str
     detail: str = ""
+    is_problem: bool = True
+    """Or only worth knowing."""
 
 
 @dataclass(slots=True)

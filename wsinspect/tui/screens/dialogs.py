@@ -29,12 +29,14 @@ class QuitDialog(ModalScreen[Leaving | None]):
     DEFAULT_CSS = """
     QuitDialog { align: center middle; background: $background 60%; }
     QuitDialog > Vertical {
-        width: 58; max-width: 100%; height: auto;
+        width: 64; max-width: 100%; height: auto;
         background: $panel; border: round $accent; border-title-color: $accent; border-title-style: bold;
         padding: 1 2;
     }
     QuitDialog Static { margin-bottom: 1; }
-    QuitDialog OptionList { height: auto; background: $panel; border: none; padding: 0; }
+    QuitDialog OptionList, QuitDialog OptionList:focus {
+        height: auto; background: $panel; border: none; padding: 0;
+    }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -139,6 +139,8 @@ class MainScreen(Screen[None]):
         self.query_one("#log-pane").border_title = "Frames"
         self.detail.show(None, "Detail", [])
         self.log_list.focus()
+        if self.source.snapshot().status.source == "file":
+            self.log_list.follow = False
         self.tick()
         self.set_interval(TICK_S, self.tick)
         self.run_worker(self._keep_detail(), name="detail")

@@ -80,6 +80,7 @@ class FrameLog(VirtualList):
         self.clock = Clock.WALL
         self._rows: Sequence[int] = source.rows(self.scope)
         self._lines: dict[int, LogLine] = {}
+        self._pending: set[int] = set()
         self._start_ns: int | None = None
         self._conn_cells = 4
 
@@ -88,6 +89,8 @@ class FrameLog(VirtualList):
     def poll(self) -> bool:
         """Take notice of new rows: the one call of each tick. True if the rows on the screen moved."""
         count, old, top = len(self._rows), self.count, self.top
+        if self._pending:
+            self._ask_again()
         if count == old:
             return False
         self.set_count(count)
@@ -144,6 +147,20 @@ class FrameLog(VirtualList):
             rows = list(self._rows[start:stop])
         for line in self.source.lines(rows):
             self._lines[line.row] = line
+            if line.pending:
+                self._pending.add(line.row)
+
+    def _ask_again(self) -> None:
+        """Draw the visible rows whose previews have come; forget about the others."""
+        waiting = {self._rows[index]: index for index in self.shown() if self._rows[index] in self._pending}
+        for row in self._pending.difference(waiting):
+            self._lines.pop(row, None)
+        self._pending.intersection_update(waiting)
+        come = [line for line in self.source.lines(sorted(waiting)) if not line.pending]
+        for line in come:
+            self._lines[line.row] = line
+            self._pending.discard(line.row)
+        self.redraw(*(waiting[line.row] for line in come))
 
     # ------------------------------------------------------------------------------------------ follow
 
@@ -174,6 +191,11 @@ class FrameLog(VirtualList):
     def action_end(self) -> None:
         super().action_end()
         self.set_follow(True)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        if self.follow:
+            self.scroll_rows(self.max_top)
 
     def wheel(self, step: int) -> None:
         super().wheel(step)

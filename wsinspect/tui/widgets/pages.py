@@ -164,7 +164,7 @@ def hex_page(data: bytes, heads: Sequence[Line] = ()) -> Page:
 
     def layout(cells: int) -> int:
         nonlocal width
-        width = 16 if cells >= 76 else 8
+        width = 16 if cells >= 78 else 8 if cells >= 46 else 4
         return len(heads) + max(1, -(-len(data) // width))
 
     def line(index: int) -> Line:
@@ -174,8 +174,8 @@ def hex_page(data: bytes, heads: Sequence[Line] = ()) -> Page:
         if not data:
             return [("empty", "muted")]
         text = next(iter(hexdump(data[start : start + width], start=start, width=width)))
-        offset, gap, rest = text.partition(" ")
-        return [(offset + gap, "faint"), (rest[: width * 3 + 2], "text"), (rest[width * 3 + 2 :], "accent")]
+        numbers, bar, characters = text.partition("|")
+        return [(numbers[:8], "faint"), (numbers[8:], "text"), (bar + characters, "accent")]
 
     return Page("Hex", layout, line)
 
@@ -251,15 +251,20 @@ def frame_lines(detail: Detail, frame: Frame) -> list[Line]:
 
 def handshake_lines(connection: ConnectionDetail) -> list[Line]:
     """Request and response as they stood on the wire, findings first."""
-    lines: list[Line] = [_violation(f.sentence, f.section, f.detail) for f in connection.findings]
+    lines: list[Line] = [
+        _violation(f.sentence, f.section, f.detail)
+        if f.is_problem
+        else [("i ", "accent"), (f.sentence, "text"), (f"  {f.detail}  {f.section}", "muted")]
+        for f in connection.findings
+    ]
     if lines:
         lines.append([])
     asked, opened, failed = connection.requested, connection.opened, connection.failed
     if asked is not None:
         lines.append([(asked.url, "title")])
         if asked.client or asked.mode:
-            came = f"{_address(asked.client)} to {_address(asked.listener)}" if asked.client else ""
-            lines.append(_pair("client", f"{came}  {asked.mode}".strip()))
+            lines.append(_pair("client", f"{_address(asked.client)} to {_address(asked.listener)}"))
+            lines.append(_pair("mode", asked.mode or "unknown"))
         if opened is not None and opened.server:
             lines.append(_pair("server", _address(opened.server)))
         lines += _tls("client TLS", asked.tls) + _tls("server TLS", opened.tls if opened else None)

@@ -346,3 +346,4 @@ class VirtualList(Widget, can_focus=True):
         self.top = min(self.top, self.max_top)
         if self.cursor is not None and self.page_lines and self.cursor not in self.shown():
             self.scroll_rows(self.cursor - self.page_lines // 2)
+        self.refresh()
