@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         self.error(f"there is no option {option}{did_you_mean(option, self._known_options())}")
 
     def _known_options(self) -> list[str]:
-        options = []
+        options: list[str] = []
         for action in self._actions:
             if action.help != argparse.SUPPRESS:
                 options += action.option_strings

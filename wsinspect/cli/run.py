@@ -1,7 +1,7 @@
 """A proxy, and the screen that shows its traffic.
 
-The proxy is a process of its own. While connections live, leaving the screen asks whether to stop it or to let
-it go on; then `wsinspect attach` brings the screen back, and `wsinspect ctl stop` ends it.
+The proxy is a process of its own. While connections live, leaving the screen asks whether to stop or keep it;
+then `wsinspect attach` brings the screen back, and `wsinspect ctl stop` ends it.
 """
 
 from __future__ import annotations

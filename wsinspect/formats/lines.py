@@ -142,7 +142,7 @@ class TextLines:
                 why = " ".join(word for word in (fact.how.value, fact.errno, fact.detail) if word)
                 return "end", self._clean(f"{fact.side.word}: {why}{lost}"), "warning"
             case Closed():
-                sent = f"{fact.frames[0]:,} frames of the client, {fact.frames[1]:,} of the server"
+                sent = f"frames: {fact.frames[0]:,} of the client, {fact.frames[1]:,} of the server"
                 return "closed", sent, "faint"
             case Altered():
                 return "altered", self._clean(f"{fact.what}: {fact.before!r} → {fact.after!r}"), "faint"

@@ -143,10 +143,7 @@ class NdjsonLines:
                 return _end(fact)
             case Closed():
                 self._asked.pop(conn, None)
-                return _note("closed", "info", "both sides are gone") | {
-                    "frames": list(fact.frames),
-                    "wire": list(fact.wire_bytes),
-                }
+                return _note("closed", "info", "both sides are gone") | {"totals": _totals(fact)}
             case Altered():
                 text = f"{fact.what}: {fact.before!r} became {fact.after!r}"
                 values = {"what": fact.what, "before": fact.before, "after": fact.after}
@@ -294,6 +291,10 @@ def _end(ended: Ended) -> Line:
     line: Line = {"kind": "end", "side": ended.side.word, "how": ended.how.value, "errno": ended.errno}
     line |= {"detail": ended.detail, "discarded": ended.discarded_bytes}
     return line if ended.tcp_info is None else line | {"tcp_info": ended.tcp_info}
+
+
+def _totals(closed: Closed) -> Line:
+    return {side.word: {"frames": closed.frames[side], "wire": closed.wire_bytes[side]} for side in Side}
 
 
 def _gap(event: GapEvent) -> Line:

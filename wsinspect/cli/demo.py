@@ -1,0 +1,98 @@
+"""A small real-time world on this machine, and its traffic on the screen.
+
+A price feed, a chat with heartbeats, a compressed stream, binary telemetry, a connection that dies at its
+idle limit, and rarities of the protocol: services and clients run here, and talk through a proxy. The capture
+is temporary unless -w names a file. With --headless a summary is printed instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsinspect.cli.narration import data_out, say
+from wsinspect.cli.parser import Parser, seconds
+from wsinspect.cli.screen import need_terminal, show
+
+if TYPE_CHECKING:
+    from wsinspect.control.launch import Launched
+    from wsinspect.demo import DemoThread
+
+HEADLESS_S = 10.0
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("--headless", action="store_true", help="no screen: run, print a summary, end")
+    parser.add_argument(
+        "--duration", type=seconds, metavar="SECONDS", help="how long the clients run (headless: 10)"
+    )
+    parser.add_argument("-w", "--write", type=Path, metavar="FILE", help="keep the capture in this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not args.headless:
+        need_terminal("wsinspect demo --headless")
+    with _folder(args.write) as capture:
+        if args.headless:
+            return _headless(capture, args.duration or HEADLESS_S)
+        return _on_screen(capture, args.duration)
+
+
+def _headless(capture: Path, duration_s: float) -> int:
+    from wsinspect.cli.summary import summary_lines
+    from wsinspect.control.client import ControlClient
+
+    with _world(capture) as (world, launched):
+        listener = launched.hello.listeners[0]
+        say(f"the demo runs for {duration_s:g} s through {listener.host}:{listener.port}")
+        world.run_clients(_url(launched), duration_s).result()
+        with ControlClient(launched.hello.pid) as client:
+            client.stop(wait_s=10)
+        launched.process.wait(10)
+    data_out()
+    print("\n".join(summary_lines(capture)))
+    return 0
+
+
+def _on_screen(capture: Path, duration_s: float | None) -> int:
+    from wsinspect.control.client import ControlClient
+
+    with _world(capture) as (world, launched), ControlClient(launched.hello.pid) as client:
+        world.run_clients(_url(launched), duration_s)
+        return show(capture, client)
+
+
+def _url(launched: Launched) -> str:
+    return f"ws://127.0.0.1:{launched.hello.listeners[0].port}"
+
+
+@contextmanager
+def _folder(named: Path | None) -> Iterator[Path]:
+    """The capture's path; a temporary one goes with its folder at the end."""
+    if named is not None:
+        yield named
+        return
+    with tempfile.TemporaryDirectory(prefix="wsinspect-demo-") as folder:
+        yield Path(folder) / "demo.wscap"
+
+
+@contextmanager
+def _world(capture: Path) -> Iterator[tuple[DemoThread, Launched]]:
+    """The services, and a proxy in front of them; both end with the block."""
+    from wsinspect.control.launch import launch_proxy
+    from wsinspect.control.settings import ProxySettings
+    from wsinspect.demo import DemoThread
+
+    world = DemoThread()
+    try:
+        mode = f"reverse:http://127.0.0.1:{world.start()}"
+        settings = ProxySettings(modes=[mode], listen_port=0, capture=capture)
+        with launch_proxy(settings.arguments()) as launched:
+            yield world, launched
+            world.stop()  # before the proxy: its connections then end as those of an app do
+    finally:
+        world.stop()

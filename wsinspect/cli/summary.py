@@ -1,0 +1,73 @@
+"""A capture in a few lines: what `demo --headless` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from wsinspect.capture.reader import Reader
+from wsinspect.capture.summary import ConnectionSummary, Summary
+from wsinspect.capture.timeline import FactEvent, FrameEvent, Timeline
+from wsinspect.decode.printable import clean
+from wsinspect.formats.lines import human_size
+from wsinspect.model import ConnectionState, Ended
+
+IDLE_NS = 1_000_000_000
+"""A connection that ends without a Close after so much silence was dropped for that."""
+
+
+def summary_lines(capture: Path) -> list[str]:
+    """Connections by state, frames by kind, bytes, violations, each drop. Raises NotFound, NotACapture."""
+    summary, quiet_ns = _read(capture)
+    totals = summary.totals
+    kinds = totals.kinds[0] + totals.kinds[1]
+    lines = [
+        _row("connections", len(summary.connections), _counts(summary.states())),
+        _row("frames", sum(totals.frames), f"{totals.frames[0]:,} → client, {totals.frames[1]:,} ← server"),
+        *(_row(f"  {kind}", count, "") for kind, count in kinds.most_common()),
+        _row("messages", sum(totals.messages), ""),
+        _row("bytes", sum(totals.bytes), f"{human_size(totals.bytes[0])} →, {human_size(totals.bytes[1])} ←"),
+    ]
+    if totals.violations:
+        lines.append(_row("violations", totals.violations.total(), _counts(totals.violations)))
+    if totals.gaps:
+        lines.append(_row("gaps", totals.gaps, f"{sum(totals.lost_bytes):,} bytes are missing"))
+    dropped = [each for each in summary.connections.values() if each.state is ConnectionState.DROPPED]
+    return lines + [_drop(each, quiet_ns.get(each.conn, 0)) for each in dropped]
+
+
+def _read(capture: Path) -> tuple[Summary, dict[int, int]]:
+    """The summary, and for each ended connection how long it was silent before its first end."""
+    summary, timeline = Summary(), Timeline()
+    last_frame_ns: dict[int, int] = {}
+    quiet_ns: dict[int, int] = {}
+    with Reader(capture) as reader:
+        while batch := reader.read():
+            for event in (event for _, record in batch for event in timeline.feed(record)):
+                summary.feed(event)
+                if isinstance(event, FrameEvent):
+                    last_frame_ns[event.conn] = event.t_ns
+                elif isinstance(event, FactEvent) and isinstance(event.fact, Ended):
+                    since = last_frame_ns.get(event.conn, event.t_ns)
+                    quiet_ns.setdefault(event.conn, event.t_ns - since)
+    return summary, quiet_ns
+
+
+def _drop(connection: ConnectionSummary, quiet_ns: int) -> str:
+    first = connection.ended_first
+    who = f"the {first.side.word} ended it by {first.how.value}" if first else "both sides are gone"
+    if quiet_ns >= IDLE_NS:
+        why = f"dropped at its idle limit: {who} after {quiet_ns / 1e9:.1f} s of silence, without a Close"
+    else:
+        why = f"dropped: {who}, without a Close"
+    return f"#{connection.conn} {clean(connection.url)}  {why}"
+
+
+def _counts(counts: Counter[ConnectionState] | Counter[str]) -> str:
+    items: Iterable[tuple[str, int]] = counts.most_common()
+    return ", ".join(f"{count:,} {name}" for name, count in items)
+
+
+def _row(name: str, count: int, detail: str) -> str:
+    return f"{name:<14}{count:>10,}   {detail}".rstrip()
