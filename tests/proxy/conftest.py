@@ -30,7 +30,8 @@ class Stage:
         return await raw_connect(self.proxy.ports[server_tls], trusting() if tls else None)
 
 
-def _stage(tmp: Path, *arguments: str) -> Iterator[Stage]:
+def staged(tmp: Path, *arguments: str) -> Iterator[Stage]:
+    """A stage of its own for a test module, with more arguments for the proxy."""
     certfile, keyfile = make_cert(tmp)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certfile, keyfile)
@@ -50,13 +51,13 @@ async def _nothing_stays_open() -> AsyncIterator[None]:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    yield from _stage(tmp_path_factory.mktemp("stage"))
+    yield from staged(tmp_path_factory.mktemp("stage"))
 
 
 @pytest.fixture(scope="session")
 def layer_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The same with the layer-driven path."""
-    yield from _stage(tmp_path_factory.mktemp("layer"), "--path", "layer")
+    yield from staged(tmp_path_factory.mktemp("layer"), "--path", "layer")
 
 
 @dataclass

@@ -103,11 +103,8 @@ async def test_rst_gives_rst_and_nothing_before_it_is_lost(stage: Stage, case: C
     assert len(watcher.received) == len(stream)
     assert watcher.received == stream
     events = await stage.proxy.over(both.target)
-    assert [(end.side, end.how, end.errno) for end in facts(events, Ended)][0] == (
-        case.side,
-        How.RST,
-        "ECONNRESET",
-    )
+    first = facts(events, Ended)[0]
+    assert (first.side, first.how, first.errno) == (case.side, How.RST, "ECONNRESET")
     assert sum(isinstance(event, FrameEvent) for event in events) == 1500
 
 

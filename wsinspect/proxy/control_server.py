@@ -95,7 +95,7 @@ class ControlServer:
             error.request_id = error.request_id if error.request_id is not None else request_id
             return protocol.encode_refusal(error)
         except Exception as exc:
-            logger.exception("wsinspect: a control request failed")
+            logger.exception("a control request failed")
             return protocol.encode_refusal(
                 ControlError(
                     ErrorCode.FAILED, f"a fault in the proxy: {type(exc).__name__}", request_id=request_id

@@ -100,7 +100,7 @@ class LayerRelay:
             if self.session.settle(now_ns):
                 self._record()
         except Exception as exc:
-            logger.error("wsinspect: fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
+            logger.error("fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
             self._faulty = True
             text = f"a fault in wsinspect ({type(exc).__name__}): bytes pass, and are not captured"
             self.session.notice(Notice(code="fault", text=text, level="error"), time.monotonic_ns())

@@ -65,7 +65,10 @@ class Takeover:
         self._on_finished = on_finished
         self._loop = asyncio.get_running_loop()
         self._notified: set[Side] = set()
-        self._blind: set[Side] = set()
+        self._faulty: set[Side] = set()
+        """Sides whose bytes pass blind since a fault of ours."""
+        self._bypassed: set[Side] = set()
+        """Sides whose bytes pass the session by, since it failed even so."""
         self._undelivered = [0, 0]
         self._finished = False
         self._task: asyncio.Task[None] | None = None
@@ -160,7 +163,7 @@ class Takeover:
         peer = leg.peer
         sent = False
         try:
-            if leg.side in self._blind:
+            if leg.side in self._bypassed:
                 peer.write(data)
                 return
             now_ns = time.monotonic_ns()
@@ -173,9 +176,10 @@ class Takeover:
             if session.settle(now_ns):
                 self._pump()
         except Exception as exc:
-            self.fault(leg, exc)
             if not sent:
+                session.take_output(peer.side)  # it may hold these bytes already
                 peer.write(data)
+            self.fault(leg, exc)
 
     def ended(
         self, leg: Leg, how: How, *, errno: str | None, detail: str, info: dict[str, int] | None
@@ -240,19 +244,19 @@ class Takeover:
         self._loop.call_later(delay_s, callback)
 
     def fault(self, leg: Leg, exc: Exception) -> None:
-        """Ours, not the peer's: from now on `leg`'s bytes pass without the session, and it says so once."""
-        if leg.side in self._blind:
+        """Ours, not the peer's: what `leg` sends passes blind from now on, and it is said once."""
+        if leg.side in self._faulty:
+            self._bypassed.add(leg.side)
             return
-        self._blind.add(leg.side)
-        logger.error("wsinspect: fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
-        text = f"a fault in wsinspect ({type(exc).__name__}): the {leg.side.word}'s bytes pass uncaptured"
+        self._faulty.add(leg.side)
+        logger.error("fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
+        text = f"a fault in wsinspect ({type(exc).__name__}): the {leg.side.word}'s bytes pass unparsed"
         try:
-            self.session.notice(
-                Notice(code="fault", text=text, level="error", side=leg.side), time.monotonic_ns()
-            )
+            self.session.go_blind(leg.side, time.monotonic_ns(), text)
             self._pump()
         except Exception:
-            logger.exception("wsinspect: the notice of a fault failed too")
+            self._bypassed.add(leg.side)
+            logger.exception("the notice of a fault failed too")
 
     # ------------------------------------------------------------------------------------------------ the end
 
@@ -280,7 +284,7 @@ class Takeover:
             self.session.closed(now_ns)
             self._pump()
         except Exception:
-            logger.exception("wsinspect: the end of connection %d could not be recorded", self.session.conn)
+            logger.exception("the end of connection %d could not be recorded", self.session.conn)
         self._on_finished()
         self._task = self._loop.create_task(self._tell_mitmproxy(), name="wsinspect: relay finished")
 

@@ -90,6 +90,13 @@ class Direction:
             self.carriage = turned(self.carriage, Turn.UNPARSEABLE)
         return True
 
+    def go_blind(self) -> None:
+        """From here on plain bytes pass: a fault of ours left the scan where it cannot be believed."""
+        self._unscanned.clear()
+        self.scan.go_blind()
+        self._known = self.scan.state & _TURNING
+        self.carriage = turned(self.carriage, Turn.UNPARSEABLE)
+
     @property
     def our_stop(self) -> tuple[Finish, ...]:
         """What the receiver's leg gets when wsinspect itself ends the connection."""

@@ -74,6 +74,11 @@ class BoundaryScan:
         twin.close = self.close
         return twin
 
+    def go_blind(self) -> None:
+        """No boundary is believed any more; bytes are still counted."""
+        self.state |= _BLIND
+        self.left, self.carry = 0, b""
+
     def feed(self, data: bytes) -> None:
         """Scan the direction's next bytes. Never raises on a peer's bytes."""
         size = len(data)

@@ -103,6 +103,11 @@ class Session:
             now_ns, Closed(frames=(client.frames, server.frames), wire_bytes=(client.offset, server.offset))
         )
 
+    def go_blind(self, side: Side, now_ns: int, text: str) -> None:
+        """The shell met a fault of ours: what `side` sends passes as plain bytes from now on, and it is said."""
+        self._directions[side].go_blind()
+        self._fact(now_ns, Notice(code="fault", text=text, level="error", side=side))
+
     def notice(self, notice: Notice, now_ns: int) -> None:
         """A fact that the shell found."""
         self._fact(now_ns, notice)
