@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.tui.fake_source import FakeSource, HugeSource
 from tests.tui.scene import scene
 from wsinspect.model import Side
@@ -233,6 +235,13 @@ async def test_resizing_keeps_the_selected_row_in_view(run):
             await screen.pilot.resize_terminal(*size)
             await screen.until(lambda size=size: screen.app.size == size and log.cursor in log.shown())
             assert len(screen.lines()) == size[1]
+            # A list that moved while it was laid out once left the lines above the cursor as they were.
+            await screen.until(lambda: _is_one_run(re.findall(r'"tick":(\d+)', screen.text())))
+
+
+def _is_one_run(ticks):
+    numbers = list(map(int, ticks))
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
 
 
 async def test_light_theme_and_back(run):

@@ -55,8 +55,10 @@ def fact_words(fact: Fact) -> tuple[str, Level]:
             return ended_words(fact), "info" if fact.how in (How.FIN, How.CLOSE_NOTIFY) else "warning"
         case Closed():
             frames, nbytes = fact.frames, fact.wire_bytes
-            sent = f"→ {frames[0]:,} frames, {size(nbytes[0])}"
-            return f"{sent}  ← {frames[1]:,} frames, {size(nbytes[1])}", "info"
+            sent = [
+                f"{n:,} frame{'' if n == 1 else 's'}, {size(b)}" for n, b in zip(frames, nbytes, strict=True)
+            ]
+            return f"→ {sent[0]}  ← {sent[1]}", "info"
         case Notice():
             return fact.text, fact.level
         case Unknown():

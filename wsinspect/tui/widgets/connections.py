@@ -48,7 +48,7 @@ class Columns:
         """What a pane of this width shows: the address and the end share what is left."""
         wide, roomy = width >= 100, width >= 128
         spark, nbytes, mode = (SPARK_CELLS if wide else 0), (9 if wide else 0), (14 if width >= 170 else 0)
-        rate, state = (13 if wide else 7), (11 if width >= 60 else 2)
+        rate, state = (13 if wide else 7), (13 if width >= 60 else 2)
         counts = 20 if wide else 16
         fixed = state + 5 + mode + counts + nbytes + rate + spark + 2 * wide + 8 + 3
         rest = max(8, width - fixed)
@@ -149,7 +149,7 @@ class ConnectionsList(VirtualList):
     def _address(self, row: ConnectionRow, width: int, role: str) -> list[Span]:
         host, path = _split(row.url)
         room = width - width_of(path)
-        if room < min(8, width_of(host)):
+        if room < min(16, width_of(host)):
             return [(fit(path, width), self.palette[role])]
         host = fit(host, min(room, width_of(host)))
         return [(host, self.palette["muted"]), (fit(path, width - width_of(host)), self.palette[role])]

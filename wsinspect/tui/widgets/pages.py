@@ -233,7 +233,10 @@ def frame_lines(detail: Detail, frame: Frame) -> list[Line]:
     if detail.message is not None:
         message = detail.message
         kind = "compressed" if message.compressed else "plain"
-        lines.append(_pair("message", f"frames {message.first_frame} to {message.last_frame}, {kind}"))
+        first, last = message.first_frame, message.last_frame
+        lines.append(
+            _pair("message", f"{'this frame' if first == last else f'frames {first} to {last}'}, {kind}")
+        )
     if detail.line.flags:
         lines.append(_pair("flags", ", ".join(detail.line.flags), "warning"))
     if detail.rule:
