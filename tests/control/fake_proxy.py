@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ class FakeProxy:
         self.hello: dict[str, Any] = self.info.values()
         self.requests: list[Request] = []
         self.mute = False
+        self.on_stop: Callable[[], None] | None = None
         self.events: list[Event] = []
         """Sent to each watcher, at once."""
         self.path = paths.socket_path(self.info.pid)
@@ -89,6 +91,8 @@ class FakeProxy:
                         client.sendall(self._reply(line))
                         if self.requests and isinstance(self.requests[-1], Stop):
                             self.stop()
+                            if self.on_stop is not None:
+                                self.on_stop()
         except (OSError, ControlError):
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from wsinspect.control.client import ControlClient
 from wsinspect.control.paths import is_address
 from wsinspect.errors import Unavailable
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
+"""Less than the reader takes at once, so that nothing waits for the next chunk."""
 _DAMAGES_SAID = 10
 
 
@@ -81,13 +83,24 @@ def _stdin() -> Iterator[Input]:
     with tempfile.NamedTemporaryFile(prefix="wsinspect-", suffix=".wscap") as spool:
         locks.try_lock(spool.fileno())
 
-        def over() -> bool:
+        def spool_more() -> bool:
             chunk = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
             spool.write(chunk)
             spool.flush()
+            if not chunk:
+                fcntl.flock(spool.fileno(), fcntl.LOCK_UN)  # what is torn now stays torn
             return not chunk
 
-        while spool.tell() < len(MAGIC) and not over():
+        while spool.tell() < len(MAGIC) and not spool_more():
             pass  # the magic must be whole before the file can be called a capture
+        first = True
+
+        def over() -> bool:
+            nonlocal first
+            if first:  # what came with the magic is printed before we wait for more
+                first = False
+                return False
+            return spool_more()
+
         with Reader(Path(spool.name)) as reader:
             yield Input(reader, over)

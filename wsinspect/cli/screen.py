@@ -25,4 +25,8 @@ def show(capture: Path, client: ControlClient | None = None, *, own_proxy: bool 
     from wsinspect.tui.source import QuitPolicy
 
     policy = QuitPolicy.ASK if own_proxy else QuitPolicy.LEAVE
-    return run_screen(CaptureSource(capture, client, quit_policy=policy))
+    source = CaptureSource(capture, client, quit_policy=policy)
+    try:
+        return run_screen(source)
+    finally:
+        source.close()
