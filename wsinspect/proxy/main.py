@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 YEAR_S = 365 * 24 * 3600
 KEPT_CAPTURES = 10
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOP_LIMIT_S = 1.7
 """Seconds for the peers of live connections to answer our FIN; the process ends within 2 s."""
 
@@ -89,7 +90,7 @@ class _Proxy:
         self.loop = asyncio.get_running_loop()
         started = _Started()
         master = self._master(started)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             self.loop.add_signal_handler(number, self.stopping.set)
         task = asyncio.create_task(master.run(), name="mitmproxy")
         try:
@@ -106,6 +107,9 @@ class _Proxy:
                 await self.control.close()
             master.shutdown()
             await asyncio.wait([task], timeout=2)
+            for number in STOP_SIGNALS:  # a second one must not cost the capture its end, nor the exit code
+                self.loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
         return 0
 
     async def _serve(self, master: Master) -> None:
