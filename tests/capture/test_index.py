@@ -111,7 +111,7 @@ def test_rows_payloads_and_messages_are_the_timelines(
     while any(streams):
         stream = rng.choice([s for s in streams if s])
         records.append(stream.pop(0))
-    for _ in range(holes):
+    for _ in range(holes if len(records) > 5 else 0):
         at = rng.randrange(2, len(records))
         hole = records[at]
         if isinstance(hole, Read):

@@ -27,8 +27,8 @@ from wsinspect.model import Gap, Opcode, Read, ScanState, Side
 GAP_REASONS = ("", MISSING_READ, OUT_OF_ORDER, CUT_HEADER)
 """By the code in a gap row's header size; 0: the Gap record says it."""
 
-_VIOLATION = RowFlag.VIOLATION << 16
-_TRUNCATED = RowFlag.TRUNCATED << 16
+_VIOLATION = int(RowFlag.VIOLATION) << 16
+_TRUNCATED = int(RowFlag.TRUNCATED) << 16
 _BEYOND = 1 << 62
 _RUN_AT_LEAST = 4
 _RUN_AT_MOST = 512
@@ -125,6 +125,8 @@ class Boundaries:
         if offset == self._expected and not self._resume:
             if self._last_read:
                 self._reads.next[self._last_read - 1] = index
+            if not read.state & 0x80 and self._one_frame(data, offset, read.t_ns, index):
+                return
         else:
             self._unexpected(read)
         self._last_read = index
@@ -138,6 +140,31 @@ class Boundaries:
                 self._add_gap(read.t_ns, len(data), 0, GAP_REASONS.index(CUT_HEADER))
                 return
         self._scan(data, offset, read.t_ns, index)
+
+    def _one_frame(self, data: bytes, offset: int, t_ns: int, index: int) -> bool:
+        """The read is one short frame, as most are where each message waits for an answer.
+
+        Worth a way of its own: it takes a third of the time that `_scan` does.
+        """
+        if self._left or self._head or self._raw or self._blind or self._cut or len(data) < 2:
+            return False
+        second = data[1]
+        length = second & 0x7F
+        shape = self._shapes.get(data[0] << 8 | second)
+        if shape is None or length >= 126 or len(data) != length + (shape >> 24) or shape & 0xFF == 8:
+            return False
+        columns = self._columns
+        columns.conn.append(self._conn)
+        columns.shape.append(shape)
+        columns.number.append(self._number)
+        columns.length.append(length)
+        columns.where.append(offset)
+        columns.read.append(index)
+        columns.t_ns.append(t_ns)
+        self._number += 1
+        self._last_read = index
+        self._expected = offset + len(data)
+        return True
 
     # ------------------------------------------------------------------------------------------- gaps
 

@@ -58,6 +58,10 @@ class Row:
     """None for what is not a frame."""
 
 
+# Plain ints: the operators of an IntFlag take a microsecond.
+_NOT_OWN = 0xF0 | int(RowFlag.INJECTED) << FLAGS_SHIFT
+
+
 class Columns:
     """The rows. `where` is a frame's (or raw read's, or gap's) offset in its direction; for a fact and an
     injected frame it is the record's position in the file."""
@@ -101,7 +105,7 @@ class Columns:
 
     def is_own_frame(self, row: int) -> bool:
         """Whether it is a frame of the side itself, not an injected one."""
-        return self.kind(row) < 16 and not self.flags(row) & RowFlag.INJECTED
+        return not self.shape[row] & _NOT_OWN
 
     def row(self, index: int) -> Row:
         shape = self.shape[index]

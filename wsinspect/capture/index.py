@@ -156,26 +156,27 @@ class FrameIndex:
         if before >= self._max_rows:
             self.full = True
             return
-        match record:
-            case Read():
-                self._direction(record.conn, record.side).read(record, position)
-            case FactRecord():
-                self._fact(position, record)
-            case Gap():
-                self._direction(record.conn, record.side).gap(record, position)
-            case Sent():
-                self._sent(position, record)
-            case _:
-                return
+        if type(record) is Read:  # nearly all are
+            direction = self._directions.get((record.conn, record.side))
+            (direction or self._direction(record.conn, record.side)).read(record, position)
+        elif isinstance(record, FactRecord):
+            self._fact(position, record)
+        elif isinstance(record, Gap):
+            self._direction(record.conn, record.side).gap(record, position)
+        elif isinstance(record, Sent):
+            self._sent(position, record)
+        else:
+            return
         added = len(columns) - before
-        if added:
-            rows = self._by_conn.get(record.conn)
-            if rows is None:
-                rows = self._by_conn[record.conn] = array("I")
-            if added == 1:
-                rows.append(before)
-            else:
-                rows.extend(range(before, before + added))
+        if not added:
+            return
+        rows = self._by_conn.get(record.conn)
+        if rows is None:
+            rows = self._by_conn[record.conn] = array("I")
+        if added == 1:
+            rows.append(before)
+        else:
+            rows.extend(range(before, before + added))
 
     def _direction(self, conn: int, side: Side) -> Boundaries:
         direction = self._directions.get((conn, side))

@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from wsinspect.capture.columns import BITS_SHIFT, FIN, RSV_SHIFT
+from wsinspect.capture.boundaries import Resume
+from wsinspect.capture.columns import BITS_SHIFT, FIN, FLAGS_SHIFT, HEAD_SHIFT, RSV_SHIFT, SERVER, RowFlag
 from wsinspect.capture.timeline import make_assembler
-from wsinspect.model import Message, ScanState, Side
+from wsinspect.model import Frame, Message, ScanState, Side
 from wsinspect.wire.messages import MessageAssembler
 
 if TYPE_CHECKING:
@@ -37,7 +38,16 @@ _MESSAGE_KEPT = 16 << 10
 
 type Key = tuple[int, Side]
 
+_FIN = FIN << BITS_SHIFT
+_COMPRESSED = 4 << RSV_SHIFT << BITS_SHIFT
+_DATA_MASK = 0xF8 | SERVER << BITS_SHIFT | int(RowFlag.INJECTED) << FLAGS_SHIFT
+"""The bits of a shape that tell a direction's own data frames."""
+
 _frame_of = operator.attrgetter("frame")
+
+
+def _data_of(side: Side) -> int:
+    return SERVER << BITS_SHIFT if side else 0
 
 
 class _Windows:
@@ -98,16 +108,16 @@ class Reassembly:
 
     def data_rows(self, first: int, key: Key) -> Iterator[int]:
         """A direction's own data frames from row `first` on."""
-        rows = self._index.rows_of(key[0])
+        rows, shapes, wanted = self._index.rows_of(key[0]), self._columns.shape, _data_of(key[1])
         for place in range(bisect.bisect_left(rows, first), len(rows)):
-            if self._is_data(rows[place], key[1]):
+            if shapes[rows[place]] & _DATA_MASK == wanted:
                 yield rows[place]
 
     def data_rows_before(self, row: int, key: Key) -> Iterator[int]:
         """A direction's own data frames before `row`, the last first; -1 for each row of something else."""
-        rows = self._index.rows_of(key[0])
+        rows, shapes, wanted = self._index.rows_of(key[0]), self._columns.shape, _data_of(key[1])
         for place in range(bisect.bisect_left(rows, row) - 1, -1, -1):
-            yield rows[place] if self._is_data(rows[place], key[1]) else -1
+            yield rows[place] if shapes[rows[place]] & _DATA_MASK == wanted else -1
 
     def data_row_before(self, row: int, key: Key, look_back: int = LOOK_BACK) -> int | None:
         """The direction's data frame before `row`; -1 where there is none, None where it is too far away."""
@@ -117,13 +127,6 @@ class Reassembly:
             if steps >= look_back:
                 return None
         return -1
-
-    def _is_data(self, row: int, side: Side) -> bool:
-        columns = self._columns
-        return columns.kind(row) < 8 and columns.side(row) is side and columns.is_own_frame(row)
-
-    def _is_compressed(self, row: int) -> bool:
-        return bool(self._columns.shape[row] >> BITS_SHIFT >> RSV_SHIFT & 4)
 
     def _first_row(self, row: int) -> int | None:
         """The row of the first frame of the message; that after a gap where its first is lost."""
@@ -139,7 +142,7 @@ class Reassembly:
                 continue
             if self._begins_after_gap(before, current):
                 return current
-            if columns.shape[before] >> BITS_SHIFT & FIN:
+            if columns.shape[before] & _FIN:
                 return None if current == row else current
             current = before
             if columns.kind(current):
@@ -175,27 +178,32 @@ class Reassembly:
             state = self._state_between(before, current, inside=current != row)
             if state is not None:
                 return state
-            if columns.shape[before] >> BITS_SHIFT & FIN:
+            if columns.shape[before] & _FIN:
                 return ScanState.NONE
             if columns.kind(before):
                 return ScanState.TEXT
             current = before
         return self._state_between(-1, current, inside=current != row) or ScanState.NONE
 
-    def _state_between(self, previous: int, row: int, *, inside: bool = True) -> int | None:
-        """The ScanState after a gap between two data frames of a direction; None where there is none.
+    def _resumes_between(self, previous: int, row: int) -> list[Resume]:
+        """Where the bytes went on after gaps between two data frames of a direction, or in the second.
 
-        `previous` is -1 where `row` is the direction's first; `inside`: a gap in the frame of `row` counts.
+        `previous` is -1 where `row` is the direction's first.
         """
         columns = self._columns
-        number = columns.number[row]
         since = columns.number[previous] if previous >= 0 else 0
         resumes = self._index.resumes(columns.conn[row], columns.side(row))
-        for at in range(bisect.bisect_right(resumes, number, key=_frame_of) - 1, -1, -1):
-            resume = resumes[at]
-            if resume.frame <= since:
-                break
-            if resume.frame < number or (resume.frame == number and (inside or not resume.inside)):
+        if not resumes:
+            return resumes
+        first = bisect.bisect_right(resumes, since, key=_frame_of)
+        last = bisect.bisect_right(resumes, columns.number[row], key=_frame_of)
+        return resumes[first:last]
+
+    def _state_between(self, previous: int, row: int, *, inside: bool = True) -> int | None:
+        """The ScanState after the last such gap; None where there is none. `inside`: one in `row` counts."""
+        number = self._columns.number[row]
+        for resume in reversed(self._resumes_between(previous, row)):
+            if inside or resume.frame < number or not resume.inside:
                 return resume.state
         return None
 
@@ -206,28 +214,34 @@ class Reassembly:
         key = columns.conn[first], columns.side(first)
         agreed = self._index.agreed(key[0])
         deflate = None if agreed is None else agreed.deflate
-        if deflate and self._is_compressed(first) and not deflate.no_context_takeover(key[1]):
+        if deflate and self._columns.shape[first] & _COMPRESSED and not deflate.no_context_takeover(key[1]):
             return self._assemble_with_window(first, key)
         assembler = make_assembler(key[1], agreed, self._max_message)
         if columns.kind(first) == 0:
-            self._tell_gap(assembler, self.data_row_before(first, key), first)
+            self._tell_gaps(assembler, self.data_row_before(first, key), first)
         return self._run(assembler, first, key)[0]
 
     def _assemble_with_window(self, first: int, key: Key) -> Message | None:
         windows = self._windows_of(key)
         start, assembler = windows.best(first)
         previous = self._advance(windows, assembler, start, first, key)
-        self._tell_gap(assembler, previous, first)
+        self._tell_gaps(assembler, previous, first)
         windows.hot = first, assembler.copy()
         message, last = self._run(assembler, first, key)
         if message is not None:
             windows.hot = last + 1, assembler
         return message
 
-    def _tell_gap(self, assembler: MessageAssembler, previous: int | None, row: int) -> None:
-        state = ScanState.NONE if previous is None else self._state_between(previous, row)
-        if state is not None:
+    def _tell_gaps(self, assembler: MessageAssembler, previous: int | None, row: int) -> int | None:
+        """Tell the assembler of all gaps before a data frame. Returns the ScanState after the last one."""
+        if previous is None:  # it was too far away to look for
+            assembler.gap(ScanState.NONE)
+            return ScanState.NONE
+        state = None
+        for resume in self._resumes_between(previous, row):
+            state = resume.state
             assembler.gap(state)
+        return state
 
     def _run(self, assembler: MessageAssembler, first: int, key: Key) -> tuple[Message | None, int]:
         """Feed the message's frames from row `first` on; None where another begins, or the capture ends."""
@@ -236,7 +250,7 @@ class Reassembly:
             if row != first:
                 if self._columns.kind(row):
                     break
-                self._tell_gap(assembler, previous, row)
+                self._tell_gaps(assembler, previous, row)
             message = assembler.receive(self._index.frame(row))
             if message is not None:
                 self._keep(first, message)
@@ -254,24 +268,44 @@ class Reassembly:
         """
         previous = self.data_row_before(start, key)
         first, feeding = start, False
+        shapes, resumes = self._columns.shape, self._index.resumes(*key)
         for row in self.data_rows(start, key):
             if row >= stop:
                 break
-            state = ScanState.NONE if previous is None else self._state_between(previous, row)
-            if state is not None:
-                assembler.gap(state)
+            if resumes and (state := self._tell_gaps(assembler, previous, row)) is not None:
                 feeding = bool(state & ScanState.COMPRESSED)
-            if self._columns.kind(row):
-                feeding = self._is_compressed(row)
+            shape = shapes[row]
+            if shape & 0xFF:
+                feeding = bool(shape & _COMPRESSED)
                 first = row
             if feeding:
-                message = assembler.receive(self._index.frame(row))
+                after_end = previous is not None and (previous < 0 or shapes[previous] & _FIN)
+                message = assembler.receive(self._frame(row, key, plain=not shape & 0xFF or bool(after_end)))
                 if message is not None:
                     feeding = False
                     self._keep(first, message)
                     windows.keep(row + 1, self._columns.where[row], assembler)
             previous = row
         return previous
+
+    def _frame(self, row: int, key: Key, *, plain: bool) -> Frame:
+        """A frame for the assembler. `plain`: nothing in the frames before makes it a violation.
+
+        Most break no rule, and need no decoder then: on the way through a long direction it is half the time.
+        """
+        columns = self._columns
+        shape, number = columns.shape[row], columns.number[row]
+        closed = 0 < self._index.close_frame(*key) < number
+        if closed or not plain or shape >> FLAGS_SHIFT & 0xFF:
+            return self._index.frame(row)
+        bits = shape >> BITS_SHIFT
+        payload = self._index.payload(row)
+        length = columns.length[row]
+        if len(payload) != length:
+            return self._index.frame(row)
+        rsv, kind, head = bits >> RSV_SHIFT & 7, shape & 0xFF, shape >> HEAD_SHIFT
+        fin = bool(bits & FIN)
+        return Frame(key[1], number, columns.where[row], fin, rsv, kind, None, length, head, payload)
 
     def _windows_of(self, key: Key) -> _Windows:
         windows = self._windows.get(key)
