@@ -219,19 +219,19 @@ def test_late_messages_of_a_compressed_stream_start_from_a_copy(
     with index_of(tmp_path / "a.wscap", records) as index:
         rows = [i for i in index.rows_of(1) if index.row(i).kind == "text"]
         assert len(rows) == len(texts)
-        made = []
-        frame = index.frame
-        monkeypatch.setattr(index, "frame", lambda i: made.append(i) or frame(i))
+        fetched = []
+        bytes_at = index.bytes_at
+        monkeypatch.setattr(index, "bytes_at", lambda *where: fetched.append(where) or bytes_at(*where))
         last = index.message(rows[-1])
         assert last is not None
         assert last.text == texts[-1]
-        assert len(made) > 400
-        made.clear()
+        assert len(fetched) > 400
+        fetched.clear()
         for at in (300, 301, 302, 120, 599, 0):
             message = index.message(rows[at])
             assert message is not None
             assert message.text == texts[at]
-        assert len(made) < 400
+        assert len(fetched) < 400
         (windows,) = index._reassembly._windows.values()
         assert len(windows.rows) <= 8
 
