@@ -149,7 +149,8 @@ class WsInspect:
             self._fail_unknown(data.client, f"{host}:{port}", data.server.error)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
-        self._fail_unknown(flow.client_conn, self._targets[flow.client_conn.id], flow.server_conn.error)
+        client = flow.client_conn
+        self._fail_unknown(client, self._targets.get(client.id, ""), flow.server_conn.error)
 
     def _fail_unknown(self, client: connection.Client, target: str, error: str | None) -> None:
         message = error or "could not connect"

@@ -32,6 +32,11 @@ class PendingEnd:
 class Leg(asyncio.Protocol):
     """The socket that leads to `side`: what it sends comes in here, what it shall get goes out here."""
 
+    __slots__ = (
+        "_draining_until", "_finishing", "came_to_end", "errno", "gone", "old", "peer", "pending",
+        "pending_end", "pipe", "side", "sock", "takeover", "transport",
+    )  # fmt: skip
+
     def __init__(
         self, takeover: Takeover, side: Side, transport: asyncio.Transport, pipe: Pipe | None
     ) -> None:
@@ -150,7 +155,7 @@ class Leg(asyncio.Protocol):
 
     def finish(self, finish: Finish) -> None:
         """End the outgoing half as the table of ends says."""
-        if self.gone or self.transport.is_closing():
+        if self.gone or self.transport.is_closing() or self._draining_until is not None:
             return
         match finish:
             case Finish.CLOSE_NOTIFY:
@@ -178,6 +183,11 @@ class Leg(asyncio.Protocol):
         """RST now."""
         if not self.gone:
             reset_on_close(self.sock)
+            self.transport.abort()
+
+    def let_go(self) -> None:
+        """Close now, whatever is still buffered; the kernel says what follows from it."""
+        if not self.gone:
             self.transport.abort()
 
     def socket_failed(self, number: int) -> None:

@@ -241,6 +241,8 @@ def _silence_mitmproxy(verbose: int) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level)
+    if not verbose:  # modes.listeners says it where a mode does not start
+        logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.CRITICAL)
 
 
 def say(text: str) -> None:

@@ -69,7 +69,9 @@ def listeners(servers: Iterable[mode_servers.ServerInstance[Any]]) -> list[Liste
 
 
 def sentence_of(exc: Exception) -> str:
-    """mitmproxy's own words, on one line."""
+    """mitmproxy's own words, on one line; an errno is said once, not thrice."""
+    if isinstance(exc, OSError) and exc.errno and exc.strerror:
+        return f"{exc.strerror.partition(' with ')[0]}: {os.strerror(exc.errno)}"
     return str(exc).splitlines()[0] if str(exc) else type(exc).__name__
 
 

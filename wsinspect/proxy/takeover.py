@@ -50,6 +50,11 @@ class TakeoverFailed(Exception):
 class Takeover:
     """Two legs, the session between them, and the way back into mitmproxy."""
 
+    __slots__ = (
+        "_append", "_bypassed", "_faulty", "_finished", "_loop", "_notified", "_on_finished", "_task",
+        "_undelivered", "legs", "session", "upgraded", "watcher",
+    )  # fmt: skip
+
     def __init__(
         self,
         upgraded: contract.Upgraded,
@@ -212,11 +217,8 @@ class Takeover:
         if not self._finished:
             self.session.stop(time.monotonic_ns())
             self._pump()
-            self.later(STOP_LIMIT_S, self._abort_all)
-
-    def _abort_all(self) -> None:
-        for leg in self.legs:
-            leg.abort()
+            for leg in self.legs:
+                self.later(STOP_LIMIT_S, leg.let_go)
 
     def _pump(self) -> None:
         for record in self.session.take_records():
@@ -268,7 +270,7 @@ class Takeover:
         if not leg.peer.is_ending():
             leg.peer.abort()
         elif not leg.peer.gone:
-            self.later(ORPHAN_LIMIT_S, leg.peer.abort)
+            self.later(ORPHAN_LIMIT_S, leg.peer.let_go)
         self._finish_if_gone()
 
     def _finish_if_gone(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from wsinspect.model import How, Opcode, Read, ScanState, Sent, Side
 from wsinspect.relay.commands import Inject
 from wsinspect.relay.ends import Finish, mirrored
@@ -32,7 +30,7 @@ class Direction:
         self.carriage = Carriage.BLIND if blind else Carriage.CUT
         self.out: list[Output] = []
         """For the other side's leg, in order."""
-        self.waiting: deque[Inject] = deque()
+        self.waiting: list[Inject] = []
         """Injections that wait for a boundary."""
         self.close_injected = False
         self.ended = False
@@ -70,7 +68,7 @@ class Direction:
             done += cut
             if probe.closed:
                 break
-            sent.append(self._put(self.waiting.popleft(), start + done, now_ns))
+            sent.append(self._put(self.waiting.pop(0), start + done, now_ns))
             sent += self._put_all_at(probe, start + done, now_ns)
         self._append(data[done:])
         return record, sent
@@ -126,7 +124,7 @@ class Direction:
             data_frame = self.waiting[0].opcode < 8
             if not (scan.at_message_boundary if data_frame else scan.at_boundary):
                 break
-            sent.append(self._put(self.waiting.popleft(), offset, now_ns))
+            sent.append(self._put(self.waiting.pop(0), offset, now_ns))
         return sent
 
     def _put(self, command: Inject, offset: int, now_ns: int) -> Sent:

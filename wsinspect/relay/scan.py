@@ -25,7 +25,7 @@ _FIRST_RUN = 32
 class BoundaryScan:
     """Incremental. Between calls, `frame`, `left`, `carry` and `state` are what `model.Read` carries."""
 
-    __slots__ = ("carry", "close", "frame", "left", "offset", "state", "tally")
+    __slots__ = ("carry", "close", "counts", "frame", "left", "offset", "state")
 
     def __init__(self, *, blind: bool = False) -> None:
         self.offset = 0
@@ -40,8 +40,8 @@ class BoundaryScan:
         """`ScanState` bits, as they hold once the open frame ends."""
         self.close = b""
         """The first Close frame, as it went by; cut short while it is still coming."""
-        self.tally = [0] * 256
-        """Frames begun, by the header's first byte (FIN, RSV and opcode)."""
+        self.counts = [0] * 16
+        """Frames begun, by opcode."""
 
     @property
     def at_boundary(self) -> bool:
@@ -70,7 +70,7 @@ class BoundaryScan:
     def copy(self) -> BoundaryScan:
         twin = BoundaryScan()
         twin.offset, twin.frame, twin.left = self.offset, self.frame, self.left
-        twin.carry, twin.state, twin.tally = self.carry, self.state, self.tally.copy()
+        twin.carry, twin.state, twin.counts = self.carry, self.state, self.counts.copy()
         twin.close = self.close
         return twin
 
@@ -105,7 +105,7 @@ class BoundaryScan:
 
     def _headers(self, data: bytes, pos: int, size: int) -> int:
         """Walk from header to header; return where the first one that is not whole begins."""
-        frame, tally, state = self.frame, self.tally, self.state
+        frame, counts, state = self.frame, self.counts, self.state
         last0 = last1 = same = 0
         last = size - 1
         while pos < last:
@@ -125,7 +125,7 @@ class BoundaryScan:
                     return size
             if end > size and pos + (6 if b1 & 128 else 2) > size:
                 break
-            tally[b0] += 1
+            counts[b0 & 15] += 1
             if state or b0 & 0x88 != 0x80:
                 if b0 & 15 == 8 and not state & _CLOSED:
                     self.close = data[pos:end]
@@ -142,7 +142,7 @@ class BoundaryScan:
                     run = _run(data, pos, end - pos, size, 4 if b1 & 127 == 126 else 2)
                     end += run * (end - pos)
                     frame += run
-                    tally[b0] += run
+                    counts[b0 & 15] += run
                     same = 0
             pos = end
         self.state, self.frame = state, frame

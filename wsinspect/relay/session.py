@@ -104,7 +104,7 @@ class Session:
         )
 
     def go_blind(self, side: Side, now_ns: int, text: str) -> None:
-        """The shell met a fault of ours: what `side` sends passes as plain bytes from now on, and it is said."""
+        """The shell met a fault of ours: what `side` sends passes as plain bytes from now on."""
         self._directions[side].go_blind()
         self._fact(now_ns, Notice(code="fault", text=text, level="error", side=side))
 
