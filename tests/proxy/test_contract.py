@@ -100,7 +100,16 @@ def test_a_connection_handler_has_what_the_takeover_reads() -> None:
     for name in ("transports", "timeout_watchdog", "layer", "_server_event_lock"):
         assert f"self.{name}" in source
     assert {"handler", "reader", "writer"} <= set(server.ConnectionIO.__dataclass_fields__)
-    assert hasattr(server.TimeoutWatchdog, "disarm")
+
+
+async def test_a_relayed_connection_never_times_out() -> None:
+    class Handler:
+        timeout_watchdog = server.TimeoutWatchdog(600, lambda: asyncio.sleep(0))
+
+    watchdog = Handler.timeout_watchdog
+    with watchdog.disarm():  # as mitmproxy does around each hook
+        contract.never_time_out(Handler())  # type: ignore[arg-type]
+    assert not watchdog.can_timeout.is_set()
 
 
 def test_a_stream_reader_counts_what_it_holds() -> None:

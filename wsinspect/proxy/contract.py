@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,9 +221,13 @@ def reader_buffer(reader: asyncio.StreamReader) -> int:
     return len(reader._buffer)  # type: ignore[attr-defined]
 
 
-def without_timeout(handler: server.ConnectionHandler) -> AbstractContextManager[None]:
-    """`tcp_timeout` must never end a relayed connection: it sees none of the bytes."""
-    return handler.timeout_watchdog.disarm()
+def never_time_out(handler: server.ConnectionHandler) -> None:
+    """`tcp_timeout` must never end a relayed connection: it sees none of the bytes.
+
+    For good, unlike `TimeoutWatchdog.disarm`: the handler's life ends with the relay's.
+    """
+    handler.timeout_watchdog.blocker += 1
+    handler.timeout_watchdog.can_timeout.clear()
 
 
 def is_handling(handler: server.ConnectionHandler) -> bool:

@@ -29,7 +29,11 @@ class LayerRelay:
     """Drives a session from the events of the layer that the 101 led to."""
 
     def __init__(
-        self, upgraded: contract.Upgraded, session: Session, writer: Writer, on_finished: Callable[[], None]
+        self,
+        upgraded: contract.Upgraded,
+        session: Session,
+        writer: Writer,
+        on_finished: Callable[[Session], None],
     ) -> None:
         self.upgraded = upgraded
         self.session = session
@@ -118,7 +122,7 @@ class LayerRelay:
         self._finished = True
         self.session.closed(time.monotonic_ns())
         self._record()
-        self._on_finished()
+        self._on_finished(self.session)
         flow = self.upgraded.flow
         if flow.websocket is not None:
             flow.websocket.timestamp_end = time.time()

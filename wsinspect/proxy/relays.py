@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Literal
 
 from mitmproxy.proxy import layer, server
@@ -53,17 +52,11 @@ class Relays:
         session = Session(
             conn, client_tls=bool(found.client_tls), server_tls=bool(found.server_tls), blind=blind
         )
-        armed = ExitStack()
-        armed.enter_context(contract.without_timeout(handler))
-
-        def finished() -> None:
-            armed.close()
-            self._finished(session)
-
+        contract.never_time_out(handler)
         self._nobody_left.clear()
         if takeover:
             try:
-                relay = Takeover(found, session, self._writer, self._watcher, finished)
+                relay = Takeover(found, session, self._writer, self._watcher, self._finished)
                 self.live[conn] = relay
                 await relay.start()
             except TakeoverFailed as exc:
@@ -72,7 +65,7 @@ class Relays:
                 )
             else:
                 return
-        fallback = LayerRelay(found, session, self._writer, finished)
+        fallback = LayerRelay(found, session, self._writer, self._finished)
         self.live[conn] = fallback
         fallback.start()
 

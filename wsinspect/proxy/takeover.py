@@ -61,7 +61,7 @@ class Takeover:
         session: Session,
         writer: Writer,
         watcher: EdgeWatcher,
-        on_finished: Callable[[], None],
+        on_finished: Callable[[Session], None],
     ) -> None:
         self.upgraded = upgraded
         self.session = session
@@ -287,7 +287,7 @@ class Takeover:
             self._pump()
         except Exception:
             logger.exception("the end of connection %d could not be recorded", self.session.conn)
-        self._on_finished()
+        self._on_finished(self.session)
         self._task = self._loop.create_task(self._tell_mitmproxy(), name="wsinspect: relay finished")
 
     async def _tell_mitmproxy(self) -> None:
