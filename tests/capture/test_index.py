@@ -49,7 +49,7 @@ def opened(fact: Opened = PLAIN, conn: int = 1) -> list[Record]:
 def check_against_timeline(index: FrameIndex, records: list[Record]) -> None:
     """Row for event, payload for payload, message for message."""
     line = Timeline()
-    row = 0
+    row = gaps = 0
     messages: dict[tuple[int, Side, int], Message] = {}
     frame_rows: dict[tuple[int, Side, int], list[int]] = {}
     for record in records:
@@ -75,9 +75,12 @@ def check_against_timeline(index: FrameIndex, records: list[Record]) -> None:
                         v for v in frame.violations if v not in OF_MESSAGES
                     ]
                     assert (seen.payload, seen.offset, seen.mask) == (frame.payload, frame.offset, frame.mask)
+                    if not event.flags and not gaps:
+                        assert index.reads_of(row) == event.reads
                     if not event.flags:
                         frame_rows.setdefault((event.conn, event.side, frame.number), []).append(row)
                 case GapEvent():
+                    gaps += 1
                     assert (found.kind, found.length) == ("gap", event.nbytes)
                     assert index.gap_reason(row) == event.reason
                 case RawEvent():

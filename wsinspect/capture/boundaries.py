@@ -73,6 +73,7 @@ class Boundaries:
         "_last_read",
         "_left",
         "_number",
+        "_ordinal",
         "_open",
         "_raw",
         "_reads",
@@ -106,6 +107,7 @@ class Boundaries:
         self._open: tuple[int, int, int] | None = None  # shape, length, where of the frame under way
         self._frame_read = 0  # 1 + index of the read in which that frame began
         self._last_read = 0
+        self._ordinal = 0  # reads so far
         self.close_frame = 0
         """Number of the first Close frame, 0 for none."""
         self.resumes: list[Resume] = []
@@ -121,7 +123,8 @@ class Boundaries:
         data, offset = read.data, read.offset
         if offset > _BEYOND:
             return  # no direction ever gets there; its sums would not fit the columns
-        index = self._reads.add(offset, position, len(data))
+        self._ordinal += 1
+        index = self._reads.add(offset, position, len(data), self._ordinal)
         if offset == self._expected and not self._resume:
             if self._last_read:
                 self._reads.next[self._last_read - 1] = index

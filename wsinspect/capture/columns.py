@@ -138,9 +138,12 @@ class Reads:
         self.size = array("I")
         self.next = array("I")
         """1 + the index of the read that continues this one; 0 for none (yet)."""
+        self.ordinal = array("I")
+        """Which read of its direction this is, from 1."""
 
-    def add(self, offset: int, position: int, size: int) -> int:
+    def add(self, offset: int, position: int, size: int, ordinal: int) -> int:
         """Returns 1 + the new read's index."""
+        self.ordinal.append(ordinal)
         self.offset.append(offset)
         self.position.append(position)
         self.size.append(size)

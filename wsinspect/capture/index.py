@@ -378,6 +378,18 @@ class FrameIndex:
             read = reads.next[read - 1]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def reads_of(self, i: int) -> tuple[int, int] | None:
+        """Which reads of its direction brought row `i`, first and last, from 1; None where no read did."""
+        columns, reads = self._columns, self._reads
+        read = columns.read[i]
+        if not read or not columns.is_own_frame(i):
+            return None
+        end = columns.where[i] + columns.head(i) + min(columns.length[i], 1 << 62)
+        last = read
+        while reads.offset[last - 1] + reads.size[last - 1] < end and reads.next[last - 1]:
+            last = reads.next[last - 1]
+        return reads.ordinal[read - 1], reads.ordinal[last - 1]
+
     def close_frame(self, conn: int, side: Side) -> int:
         """Number of a direction's first Close frame; 0 for none."""
         return self._marks_of(conn, side)[1]

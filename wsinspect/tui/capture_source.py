@@ -293,6 +293,7 @@ class CaptureSource:
             detail.note = str(error)
             return
         detail.rule = self._index.rule(row)
+        detail.reads = self._index.reads_of(row)
 
     def connection(self, conn: int) -> ConnectionDetail | None:
         """All that is known of a connection."""
