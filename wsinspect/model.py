@@ -58,7 +58,7 @@ def opcode_word(opcode: int) -> str:
 
 
 class Violation(enum.Enum):
-    """What a peer did against RFC 6455 or RFC 7692: slug, section, sentence. An event to show, never an exception."""
+    """What a peer did against RFC 6455 or 7692: slug, section, sentence. To be shown, never raised."""
 
     UNMASKED_CLIENT = ("unmasked-client", "RFC 6455 5.1", "a client must mask its frames")
     MASKED_SERVER = ("masked-server", "RFC 6455 5.1", "a server must not mask its frames")
@@ -66,8 +66,12 @@ class Violation(enum.Enum):
     RESERVED_OPCODE = ("reserved-opcode", "RFC 6455 5.2", "the opcode is reserved")
     NON_MINIMAL_LENGTH = ("non-minimal-length", "RFC 6455 5.2", "the length is not in its shortest form")
     LENGTH_OVERFLOW = ("length-overflow", "RFC 6455 5.2", "the top bit of a 64-bit length is set")
-    UNEXPECTED_CONTINUATION = ("unexpected-continuation", "RFC 6455 5.4", "a continuation without a message")
-    EXPECTED_CONTINUATION = ("expected-continuation", "RFC 6455 5.4", "a new message inside an unfinished one")
+    UNEXPECTED_CONTINUATION = ("unexpected-continuation", "RFC 6455 5.4", "a continuation of no message")
+    EXPECTED_CONTINUATION = (
+        "expected-continuation",
+        "RFC 6455 5.4",
+        "a new message inside an unfinished one",
+    )
     FRAGMENTED_CONTROL = ("fragmented-control", "RFC 6455 5.5", "a control frame must not be fragmented")
     LONG_CONTROL = ("long-control", "RFC 6455 5.5", "a control frame must not exceed 125 bytes")
     DATA_AFTER_CLOSE = ("data-after-close", "RFC 6455 5.5.1", "a frame after the Close frame")
@@ -385,7 +389,7 @@ type Fact = Requested | Opened | Failed | Altered | Ended | Closed | Notice | Un
 
 
 class ConnectionState(enum.StrEnum):
-    """`dropped`: a 101, then an end without Close. `closed`: a Close seen both ways, or an end after a Close."""
+    """`dropped`: an end without a Close. `closed`: a Close seen both ways, or an end after a Close."""
 
     CONNECTING = "connecting"
     OPEN = "open"

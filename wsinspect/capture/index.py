@@ -384,7 +384,8 @@ class FrameIndex:
         read = columns.read[i]
         if not read or not columns.is_own_frame(i):
             return None
-        end = columns.where[i] + columns.head(i) + min(columns.length[i], 1 << 62)
+        length = columns.length[i]
+        end = columns.where[i] + columns.head(i) + (0 if length >> 63 else length)
         last = read
         while reads.offset[last - 1] + reads.size[last - 1] < end and reads.next[last - 1]:
             last = reads.next[last - 1]
