@@ -58,6 +58,8 @@ class FakeProxy:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(5)
+        for each in self._sockets:
+            each.close()
 
     def stop(self) -> None:
         self.path.unlink(missing_ok=True)

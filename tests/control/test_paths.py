@@ -43,16 +43,18 @@ def test_a_long_runtime_folder_gives_way(runtime: Path, monkeypatch: pytest.Monk
     assert paths.runtime_dir() == runtime / f"wsinspect-{os.getuid()}"
 
 
-def test_without_a_runtime_folder_the_temporary_one_serves(
-    runtime: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mode", [None, 0o755])
+def test_without_a_runtime_folder_of_ours_alone_the_temporary_one_serves(
+    mode: int | None, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr("os.access", lambda *_: False)
+    if mode is None:
+        monkeypatch.delenv("XDG_RUNTIME_DIR")
+    else:
+        runtime.chmod(mode)
     monkeypatch.setattr("tempfile.tempdir", str(runtime))
-    assert paths.runtime_dir() in (
-        runtime / f"wsinspect-{os.getuid()}",
-        Path(f"/run/user/{os.getuid()}/wsinspect"),
-    )
+    expected = [runtime / f"wsinspect-{os.getuid()}", Path(f"/run/user/{os.getuid()}/wsinspect")]
+    assert paths.runtime_dir() in expected
+    assert paths.runtime_dir() == paths.runtime_dir()
 
 
 def test_only_proxies_that_answer_are_listed(proxy: FakeProxy) -> None:

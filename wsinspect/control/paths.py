@@ -7,11 +7,8 @@ import os
 import socket
 import stat
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-
-from platformdirs import user_runtime_path
 
 from wsinspect.errors import NotFound, ProxyUnreachable, Unavailable, UsageError
 
@@ -46,14 +43,20 @@ def runtime_dir() -> Path:
 
 
 def _candidates() -> list[Path]:
-    folders = [Path(tempfile.gettempdir()) / f"wsinspect-{os.getuid()}"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # platformdirs warns where the system gives it no folder of ours alone
-        try:
-            folders.insert(0, user_runtime_path("wsinspect"))
-        except Warning:
-            pass
-    return folders
+    """The same at each call and in every process of a user, which platformdirs does not promise."""
+    uid = os.getuid()
+    homes = [Path(home) for home in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}") if home]
+    return [home / "wsinspect" for home in homes if _is_ours_alone(home)] + [
+        Path(tempfile.gettempdir()) / f"wsinspect-{uid}"
+    ]
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 def private_folder(folder: Path) -> Path:
