@@ -56,7 +56,7 @@ def program(runtime: Path) -> Program:
         return subprocess.Popen(
             [sys.executable, "-m", "wsinspect", *map(str, args)],
             cwd=ROOT,
-            env=os.environ | {"PYTHONWARNINGS": "error"},
+            env=os.environ | {"PYTHONWARNINGS": "error::ResourceWarning"},
             stdin=stdin,
             bufsize=0,
             stdout=subprocess.PIPE,

@@ -8,8 +8,11 @@ is temporary unless -w names a file. With --headless a summary is printed instea
 from __future__ import annotations
 
 import argparse
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +39,8 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.headless:
         need_terminal("wsinspect demo --headless")
+    for number in (signal.SIGTERM, signal.SIGHUP):  # however it ends, it leaves nothing behind
+        signal.signal(number, signal.default_int_handler)
     with _folder(args.write) as capture:
         if args.headless:
             return _headless(capture, args.duration or HEADLESS_S)
@@ -47,9 +52,9 @@ def _headless(capture: Path, duration_s: float) -> int:
     from wsinspect.control.client import ControlClient
 
     with _world(capture) as (world, launched):
-        listener = launched.hello.listeners[0]
-        say(f"the demo runs for {duration_s:g} s through {listener.host}:{listener.port}")
-        world.run_clients(_url(launched), duration_s).result()
+        running = world.run_clients(_url(launched), duration_s)
+        say(f"the demo runs for {duration_s:g} s through {_url(launched)}")
+        _wait(running)
         with ControlClient(launched.hello.pid) as client:
             client.stop(wait_s=10)
         launched.process.wait(10)
@@ -64,6 +69,15 @@ def _on_screen(capture: Path, duration_s: float | None) -> int:
     with _world(capture) as (world, launched), ControlClient(launched.hello.pid) as client:
         world.run_clients(_url(launched), duration_s)
         return show(capture, client)
+
+
+def _wait(running: Future[None]) -> None:
+    """Without a lock: Ctrl-C just before waiting on one is noticed only after it, and within it breaks it."""
+    finished: list[Future[None]] = []
+    running.add_done_callback(finished.append)
+    while not finished:
+        time.sleep(0.05)
+    running.result()
 
 
 def _url(launched: Launched) -> str:
@@ -91,7 +105,7 @@ def _world(capture: Path) -> Iterator[tuple[DemoThread, Launched]]:
     try:
         mode = f"reverse:http://127.0.0.1:{world.start()}"
         settings = ProxySettings(modes=[mode], listen_port=0, capture=capture)
-        with launch_proxy(settings.arguments()) as launched:
+        with launch_proxy([*settings.arguments(), "--end-with-parent"]) as launched:
             yield world, launched
             world.stop()  # before the proxy: its connections then end as those of an app do
     finally:

@@ -70,6 +70,7 @@ def child_options(parser: Parser) -> None:
     """What `control.launch` hands to the proxy that it starts."""
     parser.add_argument("--ready-fd", type=number(0, 1 << 20), help=argparse.SUPPRESS)
     parser.add_argument("--parent-fd", type=number(0, 1 << 20), help=argparse.SUPPRESS)
+    parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
 def settings_from(args: argparse.Namespace) -> ProxySettings:
