@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.proxy.conftest import Stage, staged
 from tests.proxy.raw import close_all
+
+own_stage = contextmanager(staged)
+"""A stage for one test, in a `with` statement."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,12 +6,15 @@ import asyncio
 import json
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.proxy.running import PROGRAM, TIMEOUT_S
 
@@ -54,6 +57,13 @@ def connection_lines(lines: list[Line], target: str) -> list[Line]:
     """Those of the connections to `target`, by their `open` or `error` line."""
     conns = {line["conn"] for line in lines if (line.get("request") or {}).get("target") == target}
     return [line for line in lines if line["conn"] in conns]
+
+
+def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """A measured figure, for whoever reads the log of the tests."""
+    with capsys.disabled():
+        sys.stdout.write(f"[{text}] ")
+        sys.stdout.flush()
 
 
 class Background:

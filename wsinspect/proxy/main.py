@@ -90,8 +90,8 @@ class _Proxy:
         self.loop = asyncio.get_running_loop()
         started = _Started()
         master = self._master(started)
-        for number in STOP_SIGNALS:
-            self.loop.add_signal_handler(number, self.stopping.set)
+        for number in STOP_SIGNALS:  # not by the loop, which would put the defaults back before we are done
+            signal.signal(number, lambda *_: self.loop.call_soon_threadsafe(self.stopping.set))
         task = asyncio.create_task(master.run(), name="mitmproxy")
         try:
             await asyncio.wait(
@@ -108,7 +108,6 @@ class _Proxy:
             master.shutdown()
             await asyncio.wait([task], timeout=2)
             for number in STOP_SIGNALS:  # a second one must not cost the capture its end, nor the exit code
-                self.loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)
         return 0
 
