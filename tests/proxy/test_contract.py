@@ -56,6 +56,15 @@ def test_a_sink_installed_in_the_start_hook_gets_all_events() -> None:
     assert paused.relay_messages.__func__ is websocket.WebsocketLayer.relay_messages  # type: ignore[attr-defined]
 
 
+def test_the_parsers_of_a_taken_layer_can_be_let_go() -> None:
+    paused = upgraded_layer()
+    paused.flow.response = http.Response.make(101)
+    list(paused.handle_event(events.Start()))
+    assert {"client_ws", "server_ws"} <= set(vars(paused))
+    contract.forget_parsers(paused)
+    assert not {"client_ws", "server_ws"} & set(vars(paused))
+
+
 def test_finishing_a_websocket_closes_both_legs_and_fires_the_end_hook_once() -> None:
     ended = upgraded_layer()
     flow = ended.flow

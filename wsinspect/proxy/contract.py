@@ -140,6 +140,12 @@ def install_sink(upgraded: UpgradedLayer, sink: Sink) -> None:
     vars(upgraded)["relay_messages"] = sink
 
 
+def forget_parsers(upgraded: UpgradedLayer) -> None:
+    """Let go of mitmproxy's own WebSocket parsers and deflaters, which nobody will feed any more."""
+    for name in ("client_ws", "server_ws"):
+        vars(upgraded).pop(name, None)
+
+
 def remove_sink(upgraded: UpgradedLayer) -> None:
     """The layer relays by itself again."""
     vars(upgraded).pop("relay_messages", None)

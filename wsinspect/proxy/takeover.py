@@ -107,6 +107,7 @@ class Takeover:
             self._give_back()
             raise TakeoverFailed(str(exc) or type(exc).__name__) from exc
         # No await from here on: nothing may come in between.
+        contract.forget_parsers(layer)
         for event in contract.take_paused_events(layer):
             self._replay(event)
         for leg in self.legs:

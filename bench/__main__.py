@@ -1,0 +1,115 @@
+"""`uv run python -m bench`: interleaved rounds, and docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench import proxies, report
+from bench.measure import Result, measure
+from bench.proxies import Proxy
+from bench.rows import ROWS, Row
+from bench.tools import BenchError, Process, build, certificate, free_port
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+MARKS = ("<!-- table begins -->", "<!-- table ends -->")
+
+
+def main() -> int:
+    options = _options()
+    rows = [row for row in ROWS if not options.rows or row.key in options.rows]
+    names = options.proxies or proxies.available()
+    results: dict[str, dict[str, list[Result]]] = {row.key: defaultdict(list) for row in rows}
+    dropped = 0
+    try:
+        with tempfile.TemporaryDirectory(dir=options.captures, prefix="wsinspect-bench-") as folder:
+            for tls in (False, True):
+                chosen = [row for row in rows if row.tls is tls]
+                if chosen:
+                    dropped += run(
+                        chosen, names, results, tls, Path(folder), options.rounds, options.duration
+                    )
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 3
+    text = report.table(rows, names, results, dropped)
+    print(text)
+    if options.write:
+        write(text)
+    return 1 if any("missed" in report.verdict(row, results) for row in rows) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--rows", nargs="*", metavar="ROW", help=", ".join(row.key for row in ROWS))
+    parser.add_argument("--proxies", nargs="*", metavar="NAME", help="default: all that can run here")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--duration", type=float, default=1.2, help="seconds of each measurement")
+    parser.add_argument("--captures", help="folder for the captures (default: the temporary folder)")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    return parser.parse_args()
+
+
+def run(
+    rows: list[Row],
+    names: list[str],
+    results: dict[str, dict[str, list[Result]]],
+    tls: bool,
+    folder: Path,
+    rounds: int,
+    duration_s: float,
+) -> int:
+    """All rounds of the rows, each proxy fresh in each round; the reads dropped from the captures."""
+    port = free_port()
+    cert, key, _ = certificate()
+    words = [str(build()), "server", "--port", str(port)]
+    dropped = 0
+    with Process("server", [*words, *(["--cert", str(cert), "--key", str(key)] if tls else [])]) as server:
+        server.listens(port)
+        for number in range(1, rounds + 1):
+            for name in names:
+                proxy = proxies.start(name, port, tls=tls, capture=folder / "bench.wscap")
+                try:
+                    one_round(number, rows, proxy, results, duration_s)
+                finally:
+                    proxy.stop()
+                dropped += proxy.dropped_reads()
+    return dropped
+
+
+def one_round(
+    number: int,
+    rows: Iterable[Row],
+    proxy: Proxy,
+    results: dict[str, dict[str, list[Result]]],
+    duration_s: float,
+) -> None:
+    for row in rows:
+        if proxy.process is None and row.measure.startswith("kb_"):
+            continue
+        try:
+            result = measure(row, proxy, duration_s=duration_s)
+        except BenchError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            continue
+        results[row.key][proxy.name].append(result)
+        cost = f"  {result.us_per_message:.2f} us/message" if result.us_per_message else ""
+        print(f"round {number}  {proxy.name:10} {row.key:9} {result.value:14,.1f}{cost}", file=sys.stderr)
+        if proxy.process is not None:
+            proxy.process.settle()
+
+
+def write(text: str) -> None:
+    """Replace the table in docs/performance.md."""
+    page = PAGE.read_text()
+    before, _, rest = page.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    PAGE.write_text(f"{before}{MARKS[0]}\n\n{report.machine()}\n\n{text}\n\n{MARKS[1]}{after}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

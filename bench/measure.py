@@ -1,0 +1,106 @@
+"""One measurement: a load client against a port, and the proxy's own processor time and memory beside it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from bench.proxies import Proxy
+from bench.rows import Row
+from bench.tools import BenchError, build
+
+LIMIT_S = 120
+
+
+@dataclass
+class Result:
+    """What one round of one row gave."""
+
+    value: float
+    us_per_message: float | None = None
+    """Processor time of the proxy."""
+    faults: int = 0
+    """Messages that came back wrong, connections that ended early."""
+
+
+def measure(row: Row, proxy: Proxy, *, duration_s: float) -> Result:
+    """Raises BenchError."""
+    match row.measure:
+        case "kb_per_conn":
+            return _idle(row, proxy)
+        case _:
+            return _load(row, proxy, duration_s)
+
+
+def _client(row: Row, proxy: Proxy, words: list[str]) -> subprocess.Popen[str]:
+    command = [str(build()), "client", "--port", str(proxy.port), *words, *proxy.headers]
+    return subprocess.Popen(
+        [*command, *(["--tls"] if row.tls else [])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _load(row: Row, proxy: Proxy, duration_s: float) -> Result:
+    words = row.client.split()
+    if "--dur" not in words:
+        words += ["--warm", "0.4", "--dur", str(duration_s)]
+    client = _client(row, proxy, words)
+    killer = threading.Timer(LIMIT_S, client.kill)
+    killer.start()
+    cpu = rss = 0.0
+    end: dict[str, Any] | None = None
+    try:
+        assert client.stdout is not None
+        for line in client.stdout:
+            mark = json.loads(line)
+            if mark.get("mark") == "start" and proxy.process is not None:
+                cpu, rss = proxy.process.cpu_s(), proxy.process.rss_kb()
+            elif mark.get("mark") == "end":
+                end = mark
+                if proxy.process is not None:
+                    cpu, rss = proxy.process.cpu_s() - cpu, proxy.process.rss_kb() - rss
+        _, errors = client.communicate()
+    finally:
+        killer.cancel()
+        client.kill()
+    if end is None or not end["messages"]:
+        raise BenchError(f"{row.key} through {proxy.name}: {errors.strip()[:300] or 'no result'}")
+    return Result(
+        value=_value(row, end, rss),
+        us_per_message=cpu * 1e6 / end["messages"] if proxy.process is not None else None,
+        faults=end.get("mismatches", 0) + end.get("early_closes", 0),
+    )
+
+
+def _value(row: Row, end: dict[str, Any], rss_kb: float) -> float:
+    match row.measure:
+        case "p50_us":
+            return float(end["lat_us"]["p50"])
+        case "p99_us":
+            return float(end["lat_us"]["p99"])
+        case "kb_per_million":
+            return rss_kb / (2 * end["messages"]) * 1e6  # each echoed message passes twice
+    return float(end[row.measure])
+
+
+def _idle(row: Row, proxy: Proxy) -> Result:
+    if proxy.process is None:
+        raise BenchError("there is no memory to measure without a proxy")
+    proxy.process.settle()
+    before = proxy.process.rss_kb()
+    client = _client(row, proxy, ["--scenario", "idle", "--conns", row.client])
+    try:
+        assert client.stdout is not None
+        if not client.stdout.readline():
+            raise BenchError(f"{row.key} through {proxy.name}: the connections did not open")
+        proxy.process.settle()
+        return Result((proxy.process.rss_kb() - before) / int(row.client))
+    finally:
+        client.communicate("")
+        client.kill()

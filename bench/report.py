@@ -1,0 +1,88 @@
+"""The table, as Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from bench.measure import Result
+from bench.rows import Row
+
+type Results = Mapping[str, Mapping[str, list[Result]]]
+"""By row key, then by proxy."""
+
+
+def median(results: list[Result]) -> float | None:
+    return statistics.median(result.value for result in results) if results else None
+
+
+def ratio(row: Row, results: Results, baseline: str) -> float | None:
+    """wsinspect's median over the baseline's."""
+    ours, theirs = median(results[row.key].get("wsinspect", [])), median(results[row.key].get(baseline, []))
+    return ours / theirs if ours is not None and theirs else None
+
+
+def verdict(row: Row, results: Results) -> str:
+    """`aim`, `must`, or `**missed**`."""
+    checks = [
+        (ratio(row, results, "stock"), row.stock_must, row.stock_aim),
+        (ratio(row, results, "relay"), row.relay_must, row.relay_aim),
+    ]
+    if row.key == "grow":
+        grown = median(results[row.key].get("wsinspect", []))
+        checks = [(grown, 2048.0, None)]
+    words = set()
+    for found, must, aim in checks:
+        if found is None or must is None:
+            continue
+        reached = (lambda limit, found=found: found <= limit) if row.small_is_good else (
+            lambda limit, found=found: found >= limit
+        )  # fmt: skip
+        words.add("missed" if not reached(must) else "aim" if aim is not None and reached(aim) else "must")
+    if "missed" in words:
+        return "**missed**"
+    return "must" if "must" in words else "aim" if words else "-"
+
+
+def table(rows: list[Row], names: list[str], results: Results, dropped: int) -> str:
+    """The whole report."""
+    head = ["row", *names, "x stock", "must", "of the relay", "must", "reached"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row in rows:
+        cells = [_figure(row, results, name) for name in names]
+        against = [
+            _ratio(ratio(row, results, "stock")), _limit(row.stock_must),
+            _ratio(ratio(row, results, "relay")), _limit(row.relay_must),
+        ]  # fmt: skip
+        lines.append(f"| {row.title} | {' | '.join([*cells, *against, verdict(row, results)])} |")
+    faults = sum(result.faults for row in results.values() for each in row.values() for result in each)
+    return "\n".join(
+        [*lines, "", f"Reads dropped from the capture: {dropped}. Messages that came back wrong: {faults}."]
+    )
+
+
+def machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor()
+    return f"{date.today()}, {os.cpu_count()} cores ({model}), Python {platform.python_version()}"
+
+
+def _figure(row: Row, results: Results, name: str) -> str:
+    value = median(results[row.key].get(name, []))
+    if value is None:
+        return "-"
+    unit = {"mb_per_s": " MB/s", "p50_us": " us", "p99_us": " us", "msg_per_s": "/s"}.get(row.measure, " KiB")
+    return f"{value:,.0f}{unit}" if value >= 100 else f"{value:,.1f}{unit}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _limit(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"

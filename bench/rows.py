@@ -1,0 +1,55 @@
+"""The rows of the performance table: what is sent, what counts, and what must be reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+type Measure = Literal["msg_per_s", "mb_per_s", "p50_us", "p99_us", "kb_per_conn", "kb_per_million"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    key: str
+    title: str
+    measure: Measure
+    client: str
+    """Arguments of the load client."""
+    tls: bool = False
+    stock_must: float | None = None
+    """At least that many times stock mitmdump (at most, where small is good)."""
+    relay_must: float | None = None
+    """At least that part of the bare relay (at most, where small is good)."""
+    stock_aim: float | None = None
+    relay_aim: float | None = None
+
+    @property
+    def small_is_good(self) -> bool:
+        return self.measure in ("p50_us", "p99_us", "kb_per_conn", "kb_per_million")
+
+
+ECHO = "--scenario echo --size 64"
+PING = "--scenario pingpong --size 64"
+
+ROWS = [
+    Row("echo1", "echo 64 B, one connection, pipelined", "msg_per_s", f"{ECHO} --window 1024",
+        stock_must=800, relay_must=0.30, stock_aim=1200, relay_aim=0.4),
+    Row("echo50", "echo 64 B, 50 connections, pipelined", "msg_per_s", f"{ECHO} --conns 50 --window 64",
+        stock_must=400, relay_must=0.25, stock_aim=800, relay_aim=0.4),
+    Row("flood", "one-way flood 64 B", "msg_per_s", "--scenario flood --size 64",
+        stock_must=1200, relay_must=0.12, stock_aim=2000, relay_aim=0.2),
+    Row("single50", "50 connections, one message in flight each", "msg_per_s",
+        f"{ECHO} --conns 50 --window 1", stock_must=10, relay_must=0.75, relay_aim=0.9),
+    Row("echo1M", "echo 1 MiB", "mb_per_s", "--scenario echo --size 1048576 --binary --window 2",
+        stock_must=3, relay_must=0.55, stock_aim=6, relay_aim=0.85),
+    Row("tls1", "TLS both sides, echo 64 B", "msg_per_s", f"{ECHO} --window 1024", tls=True,
+        stock_must=500, stock_aim=900),
+    Row("ping50", "round trip, p50", "p50_us", PING, relay_must=1.15, relay_aim=1.05),
+    Row("ping99", "round trip, p99", "p99_us", PING, relay_must=1.6, relay_aim=1.3),
+    Row("idle", "resident memory per idle connection", "kb_per_conn", "1000", stock_must=1.2),
+    Row("idletls", "the same, TLS both sides", "kb_per_conn", "1000", tls=True, stock_must=1.2),
+    Row("grow", "memory growth per million messages", "kb_per_million",
+        f"{ECHO} --window 256 --count 2000000 --dur 20"),
+]  # fmt: skip
