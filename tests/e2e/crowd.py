@@ -58,11 +58,11 @@ class Crowd:
 
 
 async def open_pair(
-    server: RawServer, port: int, context: ssl.SSLContext | None = None
+    server: RawServer, port: int, context: ssl.SSLContext | None = None, *, target: str = "/crowd"
 ) -> tuple[RawEnd, RawEnd]:
     """Both ends of a WebSocket to `server` through the proxy's `port`."""
     client = await raw_connect(port, context)
-    client.send(request("/crowd"))
+    client.send(request(target))
     end = await server.accepted()
     end.send(response(await end.take_head()))
     assert (await client.take_head()).startswith(b"HTTP/1.1 101 ")
