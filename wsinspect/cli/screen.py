@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def need_terminal(instead: str) -> None:
     """Raises UsageError where there is none to draw on; `instead` names a command that needs none."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # Textual draws on stderr
         raise UsageError(f"the screen needs a terminal; without one use {instead}")
 
 
