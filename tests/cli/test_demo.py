@@ -17,12 +17,12 @@ def test_summary_of_a_session_that_closed(capture: Path) -> None:
     lines = summary_lines(capture)
     assert [re.sub(" +", " ", line).strip() for line in lines] == [
         "connections 1 1 closed",
-        "frames 4 1 → client, 3 ← server",
+        "frames 4 1 from clients, 3 from servers",
         "text 2",
         "ping 1",
         "close 1",
         "messages 2",
-        "bytes 22 11 B →, 11 B ←",
+        "bytes 22 11 B from clients, 11 B from servers",
     ]
 
 

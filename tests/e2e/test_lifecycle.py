@@ -78,6 +78,7 @@ async def test_another_file_is_never_written_to(tmp_path: Path) -> None:
     assert other.read_text() == "not a capture, and worth keeping\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "answering"), [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["SIGINT", "SIGTERM"]
 )
@@ -119,6 +120,7 @@ async def stop_with_many_signals(proxy: RunningProxy) -> int:
     return proxy.stop()
 
 
+@pytest.mark.slow
 async def test_an_existing_capture_is_appended_to(tmp_path: Path) -> None:
     """The first proxy is ended by one SIGINT after the other: only the first one counts."""
     for text in (b"first", b"second"):

@@ -40,7 +40,7 @@ def line(event: Event, **options: Any) -> str:
         (message_event(b"\xff", violations=(Violation.BAD_UTF8,)), "#1 ← text 1 B � [bad-utf8]"),
         (frame_event(frame(Opcode.PING, b"beat")), "#1 → ping 4 B beat"),
         (frame_event(frame(Opcode.PONG, b"\x00\x80")), "#1 → pong 2 B 00 80"),
-        (frame_event(frame(Opcode.CLOSE, b"\x03\xe9so\nlong")), "#1 → close 9 B 1001 going away so⏎long"),
+        (frame_event(frame(Opcode.CLOSE, b"\x03\xe9so\nlong")), "#1 → close 9 B 1001 going away · so⏎long"),
         (frame_event(frame(11, b"")), "#1 → reserved-11 0 B"),
         (fact(REQUESTED), "#1 connect ws://host/chat from 127.0.0.1:5000 regular"),
         (fact(OPENED), "#1 open 101 [::1]:80 subprotocol chat.v1 permessage-deflate"),

@@ -18,7 +18,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from wsinspect.cli.narration import data_out
+from wsinspect.cli.narration import data_out, say
 from wsinspect.cli.options import ADDRESS_HELP
 from wsinspect.cli.parser import Parser, number, one_of, seconds
 from wsinspect.errors import UsageError
@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
             case "stop":
                 client.stop(wait_s=args.timeout)
             case "send":
-                client.send(args.conn, SIDES[args.to][0], payload, OPCODES[args.opcode])
+                say(client.send(args.conn, SIDES[args.to][0], payload, OPCODES[args.opcode]))
             case "close":
-                client.close_connection(args.conn, args.code, args.reason, SIDES[args.side])
+                say(client.close_connection(args.conn, args.code, args.reason, SIDES[args.side]))
     return 0
 
 

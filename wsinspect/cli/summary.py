@@ -24,10 +24,18 @@ def summary_lines(capture: Path) -> list[str]:
     kinds = totals.kinds[0] + totals.kinds[1]
     lines = [
         _row("connections", len(summary.connections), _counts(summary.states())),
-        _row("frames", sum(totals.frames), f"{totals.frames[0]:,} → client, {totals.frames[1]:,} ← server"),
+        _row(
+            "frames",
+            sum(totals.frames),
+            f"{totals.frames[0]:,} from clients, {totals.frames[1]:,} from servers",
+        ),
         *(_row(f"  {kind}", count, "") for kind, count in kinds.most_common()),
         _row("messages", sum(totals.messages), ""),
-        _row("bytes", sum(totals.bytes), f"{human_size(totals.bytes[0])} →, {human_size(totals.bytes[1])} ←"),
+        _row(
+            "bytes",
+            sum(totals.bytes),
+            f"{human_size(totals.bytes[0])} from clients, {human_size(totals.bytes[1])} from servers",
+        ),
     ]
     if totals.violations:
         lines.append(_row("violations", totals.violations.total(), _counts(totals.violations)))

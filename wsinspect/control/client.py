@@ -72,11 +72,14 @@ class ControlClient:
     def status(self) -> ProxyStatus:
         return ProxyStatus.parse(self.request("status"))
 
-    def send(self, conn: int, to: Side, payload: str | bytes, opcode: Opcode | None = None) -> None:
-        """Put one message on the wire for `to`; a str is text, bytes are binary, unless `opcode` is given."""
+    def send(self, conn: int, to: Side, payload: str | bytes, opcode: Opcode | None = None) -> str:
+        """Put one message on the wire for `to`; a str is text, bytes are binary, unless `opcode` is given.
+
+        Returns what became of it: `sent`, or `waiting for a boundary`.
+        """
         data = payload.encode() if isinstance(payload, str) else payload
         kind = opcode or (Opcode.TEXT if isinstance(payload, str) else Opcode.BINARY)
-        self.ask(Send(conn, to, kind, data))
+        return str(self.ask(Send(conn, to, kind, data)).get("result", ""))
 
     def close_connection(
         self,
@@ -84,9 +87,9 @@ class ControlClient:
         code: int | None = 1000,
         reason: str = "",
         to: tuple[Side, ...] = (Side.CLIENT, Side.SERVER),
-    ) -> None:
-        """Put a Close frame on the wire for the sides in `to`."""
-        self.ask(Close(conn, code, reason, to))
+    ) -> str:
+        """Put a Close frame on the wire for the sides in `to`; returns what became of it, as `send`."""
+        return str(self.ask(Close(conn, code, reason, to)).get("result", ""))
 
     def stop(self, wait_s: float | None = None) -> None:
         """End the proxy; with `wait_s` return when it is gone. Raises TimedOut where it is still there."""

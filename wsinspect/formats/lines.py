@@ -106,7 +106,8 @@ class TextLines:
     def _control(self, frame: Frame) -> str:
         if frame.opcode == Opcode.CLOSE:
             code, reason, _ = parse_close(frame.payload)
-            return f"{describe(code)} {self._clean(reason)}".strip()
+            said = describe(code)
+            return said if reason in said else f"{said} · {self._clean(reason)}"
         return self._payload(frame.payload, None)
 
     def _message(self, event: MessageEvent) -> str:

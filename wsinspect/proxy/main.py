@@ -211,10 +211,11 @@ class _Proxy:
 
     def _summary(self) -> str:
         relays, attempts = self.addon.relays, self.addon.attempts
+        plural = "" if attempts.total == 1 else "s"
         failed = f", {attempts.failed} failed" if attempts.failed else ""
         gaps = f", {self.writer.gaps} reads missing from the capture" if self.writer.gaps else ""
         return (
-            f"{attempts.total} connections{failed}, {relays.frames:,} frames, {relays.wire_bytes:,} bytes"
+            f"{attempts.total} connection{plural}{failed}, {relays.frames:,} frames, {relays.wire_bytes:,} bytes"
             f"{gaps}; capture {self.writer.path}"
         )
 

@@ -46,7 +46,7 @@ type Subject = tuple[str, int]
 
 
 class MainScreen(Screen[None]):
-    """Everything at a glance. Issues to come add panes to `#split` and a filter line above the log."""
+    """Everything at a glance: connections above, the frame log and the selected frame side by side."""
 
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (120, "-wide")]  # type: ignore[misc]
     VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (34, "-tall")]  # type: ignore[misc]
