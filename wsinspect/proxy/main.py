@@ -215,8 +215,8 @@ class _Proxy:
         failed = f", {attempts.failed} failed" if attempts.failed else ""
         gaps = f", {self.writer.gaps} reads missing from the capture" if self.writer.gaps else ""
         return (
-            f"{attempts.total} connection{plural}{failed}, {relays.frames:,} frames, {relays.wire_bytes:,} bytes"
-            f"{gaps}; capture {self.writer.path}"
+            f"{attempts.total} connection{plural}{failed}, {relays.frames:,} frames, "
+            f"{relays.wire_bytes:,} bytes{gaps}; capture {self.writer.path}"
         )
 
 
