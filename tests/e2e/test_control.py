@@ -63,7 +63,7 @@ async def test_text_for_the_server_comes_as_a_masked_frame(stage: Stage, tls: bo
     both = await open_through(stage, client_tls=tls, server_tls=tls)
     conn = await number_of(stage, both)
     done = await wsinspect("ctl", "send", str(conn), "grüß dich", "--proxy", pid_of(stage))
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out, done.err) == (0, "", "wsinspect: sent\n")
     await both.server.got(6 + len("grüß dich".encode()))
     frame = only_frame(Side.CLIENT, bytes(both.server.received))
     assert (frame.opcode, frame.payload.decode()) == (Opcode.TEXT, "grüß dich")
@@ -148,7 +148,7 @@ async def test_an_injection_waits_for_the_end_of_a_frame(stage: Stage) -> None:
     both.client.send(frame[:9])
     await both.server.got(9)
     with ControlClient(stage.proxy.process.pid) as control:
-        control.send(conn, Side.SERVER, "in between", Opcode.PING)
+        assert control.send(conn, Side.SERVER, "in between", Opcode.PING) == "waiting for a boundary"
         assert control.status().live >= 1  # a round trip later it still is not there
         assert both.server.received == frame[:9]
     both.client.send(frame[9:])

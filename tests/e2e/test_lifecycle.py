@@ -132,7 +132,7 @@ async def test_an_existing_capture_is_appended_to(tmp_path: Path) -> None:
             both.server.close()
             await stage.proxy.over(both.target)
             assert await stop_with_many_signals(stage.proxy) == 0
-            assert stage.proxy.stderr.splitlines()[-1].startswith("1 connections, 1 frames")
+            assert stage.proxy.stderr.splitlines()[-1].startswith("1 connection, 1 frame")
             await close_all()
     events = all_events(tmp_path / "stage.wscap")
     assert [event.frame.payload for event in events if isinstance(event, FrameEvent)] == [b"first", b"second"]
