@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from wsinspect.entry.signals import Signals, Stopped
+
+LISTENER = """
+import signal, sys
+def heard(number, frame):
+    print(signal.Signals(number).name, flush=True)
+    if number == signal.SIGTERM:
+        sys.exit(9)
+for name in ("SIGINT", "SIGUSR1", "SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), heard)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_us_once(number: int) -> None:
+    before = signal.getsignal(number)
+    with Signals():
+        with pytest.raises(Stopped) as caught:
+            os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # what is put away now is put away in peace
+    assert caught.value.number == number
+    assert signal.getsignal(number) == before
+
+
+def test_held_off() -> None:
+    with Signals() as signals:
+        signals.hold_off()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_passed_on_to_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsinspect.entry.signals._in_foreground", lambda: False)
+    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        with Signals() as signals:
+            signals.pass_to(child)
+            for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+                assert child.stdout.readline().decode().strip() == signal.Signals(number).name
+            assert child.wait(10) == 9
+
+
+def test_a_key_of_the_terminal_has_reached_the_child_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsinspect.entry.signals._in_foreground", lambda: True)
+    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        with Signals() as signals:
+            signals.pass_to(child)
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert child.stdout.read() == b"SIGTERM\n"
+            assert child.wait(10) == 9

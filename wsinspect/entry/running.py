@@ -1,0 +1,103 @@
+"""A browser process with a profile that goes when it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsinspect.errors import Unavailable
+
+_END_S = 5.0
+_POLL_S = 0.02
+
+
+@dataclass(slots=True)
+class RunningBrowser:
+    """A browser and all processes that it has started, one process group."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    """What it says on stdout and stderr."""
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Its exit code; None where it still runs after the time."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def last_words(self) -> str:
+        """The last lines that it said."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return "\n".join(line[:300] for line in lines[-5:])
+
+    def end(self) -> None:
+        """End it, by force where it does not go in time, and whatever it has left behind."""
+        _signal_group(self.process.pid, signal.SIGTERM)
+        self.wait(_END_S)
+        _signal_group(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def profile_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A folder for a throw-away profile, its owner's alone, removed at the end. Raises Unavailable."""
+    try:
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="wsinspect-browser-", dir=parent))
+    except OSError as error:
+        raise Unavailable(f"no folder for the browser's profile: {error}") from error
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+@contextmanager
+def running(
+    executable: Path, arguments: list[str], folder: Path, environment: dict[str, str]
+) -> Iterator[RunningBrowser]:
+    """Start the browser in a session of its own; it ends with the block. Raises Unavailable."""
+    log = folder / "browser.log"
+    try:
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [str(executable), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,  # Ctrl-C is ours: we end it in good order
+                env=environment,
+            )
+    except OSError as error:
+        raise Unavailable(f"cannot start {executable}: {error.strerror}") from error
+    browser = RunningBrowser(process, log)
+    try:
+        yield browser
+    finally:
+        browser.end()
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # none is left; macOS says the second of zombies
+        pass
+
+
+def _remove(folder: Path) -> None:
+    """A process on its way out may still write: try for a while."""
+    deadline = time.monotonic() + _END_S
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(_POLL_S)
