@@ -108,9 +108,10 @@ def test_every_command_and_option_is_described() -> None:
     for name in COMMANDS:
         section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
         assert section, name
-        described = section[1] + (text if name in ("run", "proxy") else "")
+        described = section[1] + (text if name in ("run", "proxy", "browser", "exec") else "")
         for option in _options(load(name).parser):
             assert option in described, f"{name} {option}"
+    assert "--no-config" in text
 
 
 def _options(parser: Parser) -> set[str]:
@@ -122,7 +123,7 @@ def _options(parser: Parser) -> set[str]:
         if isinstance(action.choices, dict):
             for each in action.choices.values():
                 found |= _options(each)
-    return found - {"--help"}
+    return found - {"--help", "--no-config"}
 
 
 def test_the_carriage_table_is_the_codes() -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from wsinspect.cli.commands import load, overview, split
+from wsinspect.cli.config import parse
 from wsinspect.cli.narration import say
 from wsinspect.errors import WsinspectError
 
@@ -44,7 +45,7 @@ def _run(argv: list[str]) -> int:
         return 0
     command = load(name)
     try:
-        args = command.parser.parse_args(rest)
+        args = parse(name, command.parser, rest)
     except SystemExit as end:  # after --help
         return end.code if isinstance(end.code, int) else 0
     return command.run(args)

@@ -18,6 +18,9 @@ COMMANDS = {
     "open": "the screen for a capture file",
     "tail": "print a capture: for people, or as NDJSON",
     "ctl": "ask a running proxy for its status, stop it, send or close",
+    "browser": "a browser whose traffic goes through a proxy of its own",
+    "exec": "a program whose traffic goes through a proxy of its own",
+    "ca": "the CA that clients have to trust, and how to make them",
     "demo": "a small real-time world, its traffic on the screen",
     "version": "the versions of wsinspect and of what it stands on",
 }
@@ -31,6 +34,8 @@ See every frame of your WebSockets. Point a client or a browser at the proxy:
   wsinspect -p 8080                            an HTTP proxy on port 8080, and the screen
   wsinspect -m reverse:http://127.0.0.1:3000   in front of one server
   wsinspect proxy -w a.wscap                   without a screen
+  wsinspect browser https://example.com        a browser that needs no set-up
+  wsinspect exec -- python client.py           a program that needs none
   wsinspect tail a.wscap --format json         what was captured, for scripts
 
 commands:
@@ -71,6 +76,7 @@ def load(name: str) -> Command:
     module = importlib.import_module(f"wsinspect.cli.{name}")
     usage = "wsinspect [run]" if name == "run" else f"wsinspect {name}"
     parser = Parser(prog=usage, description=module.__doc__)
+    parser.add_argument("--no-config", action="store_true", help="without the config file's defaults")
     module.arguments(parser)
     return Command(parser, module.run)
 

@@ -30,6 +30,11 @@ def proxy_options(parser: Parser) -> None:
         help="8080 unless given; 0 takes a free one",
     )
     listen.add_argument("--listen-host", default="127.0.0.1", metavar="HOST", help="127.0.0.1 unless given")
+    traffic_options(parser)
+
+
+def traffic_options(parser: Parser) -> None:
+    """What a proxy does and says, wherever it listens."""
     capture = parser.add_argument_group("what it does")
     capture.add_argument(
         "-w",
@@ -73,6 +78,23 @@ def child_options(parser: Parser) -> None:
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
+def own_client_options(parser: Parser) -> None:
+    """For a proxy whose only client we start ourselves: it takes a free port on loopback."""
+    traffic_options(parser)
+    parser.add_argument_group("where it listens").add_argument(
+        "--upstream",
+        metavar="URL",
+        help="the proxy that one needs here to get out: http://HOST:PORT or https://HOST:PORT",
+    )
+
+
+def own_client_settings(args: argparse.Namespace) -> ProxySettings:
+    """The settings that the options of `own_client_options` ask for."""
+    args.mode = [f"upstream:{args.upstream}"] if args.upstream else ["regular"]
+    args.listen_host, args.listen_port = "127.0.0.1", 0
+    return settings_from(args)
+
+
 def settings_from(args: argparse.Namespace) -> ProxySettings:
     """The settings that the options of `proxy_options` (and `child_options`) ask for."""
     return ProxySettings(
@@ -88,6 +110,18 @@ def settings_from(args: argparse.Namespace) -> ProxySettings:
         ready_fd=getattr(args, "ready_fd", None),
         parent_fd=getattr(args, "parent_fd", None),
         path=args.path,
+    )
+
+
+def confdir_option(parser: Parser) -> None:
+    """`--set confdir=FOLDER`, for a command that wants the CA and no proxy."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="confdir=FOLDER: where the CA lies, ~/.mitmproxy unless given",
     )
 
 

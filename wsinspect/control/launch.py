@@ -109,7 +109,7 @@ def _start(words: list[str], inherited: tuple[int, ...], stderr: IO[bytes]) -> s
     # -P keeps modules of the working folder out of the child's imports, unless we live there ourselves.
     flags = [] if Path.cwd() == Path(__file__).parents[2] else ["-P"]
     return subprocess.Popen(
-        [sys.executable, *flags, "-m", "wsinspect", "proxy", *words],
+        [sys.executable, *flags, "-m", "wsinspect", "proxy", "--no-config", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
