@@ -27,10 +27,19 @@ def test_importing_the_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["tail", "CAPTURE"], ["tail", "CAPTURE", "--format", "json"], ["proxy", "--help"]]
+    "command",
+    [
+        ["tail", "CAPTURE"],
+        ["tail", "CAPTURE", "--format", "json"],
+        ["proxy", "--help"],
+        ["exec", "--help"],
+        ["browser", "--help"],
+        ["ca", "--help"],
+    ],
 )
 def test_commands_without_a_screen(command: list[str], capture: Path) -> None:
     words = [str(capture) if word == "CAPTURE" else word for word in command]
     modules = imported("import sys; from wsinspect.cli import main; assert main(sys.argv[1:]) == 0", *words)
     assert not modules.intersection(HEAVY)
+    assert "yaml" not in modules, "there is no config file"
     assert "wsinspect.cli.open" not in modules, "only the command that runs is imported"
