@@ -30,7 +30,8 @@ def test_summary_of_a_session_that_closed(capture: Path) -> None:
     ("silence_ns", "words"),
     [
         (2_500_000_000, "dropped at its idle limit: the server ended it by fin after 2.5 s of silence"),
-        (20_000_000, "dropped: the server ended it by fin"),
+        (20_000_000, "dropped: the server ended it by fin after 0.0 s of silence"),
+        (4_000_000_000, "dropped: the server ended it by fin after 4.0 s of silence"),
     ],
 )
 def test_summary_names_drops(silence_ns: int, words: str, tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_summary_names_drops(silence_ns: int, words: str, tmp_path: Path) -> Non
         read(b"\x81\x02hi", t_ns=4),
         FactRecord(1, 4 + silence_ns, Ended(side=Side.SERVER, how=How.FIN)),
     ]
-    *_, line = summary_lines(write_capture(tmp_path / "a.wscap", records))
+    *_, line = summary_lines(write_capture(tmp_path / "a.wscap", records), idle_limit_s=2.5)
     assert line == f"#1 ws://host/␛[31malerts  {words}, without a Close"
 
 
@@ -63,7 +64,7 @@ def test_the_demo_without_a_screen(program: Program, tmp_path: Path) -> None:
         assert re.search(rf"^  {kind} +\d", text, re.M), kind
     drops = re.findall(r"^#\d+ \S+/(\w+)  dropped at its idle limit", text, re.M)
     assert drops == ["alerts"]
-    assert text.splitlines() == summary_lines(capture)
+    assert text.splitlines() == summary_lines(capture, idle_limit_s=2.5)
 
 
 @pytest.mark.slow

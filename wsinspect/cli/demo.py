@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
 def _headless(capture: Path, duration_s: float) -> int:
     from wsinspect.cli.summary import summary_lines
     from wsinspect.control.client import ControlClient
+    from wsinspect.demo.world import IDLE_LIMIT_S
 
     with _world(capture) as (world, launched):
         running = world.run_clients(_url(launched), duration_s)
@@ -59,7 +60,7 @@ def _headless(capture: Path, duration_s: float) -> int:
             client.stop(wait_s=10)
         launched.process.wait(10)
     data_out()
-    print("\n".join(summary_lines(capture)))
+    print("\n".join(summary_lines(capture, idle_limit_s=IDLE_LIMIT_S)))
     return 0
 
 

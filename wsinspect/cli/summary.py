@@ -1,4 +1,4 @@
-"""A capture in a few lines: what `demo --headless` prints."""
+"""A capture in a few lines: what `demo --headless` and `browser --headless` print."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from wsinspect.capture.summary import ConnectionSummary, Summary
 from wsinspect.capture.timeline import FactEvent, FrameEvent, Timeline
 from wsinspect.decode.printable import clean
 from wsinspect.formats.lines import human_size
-from wsinspect.model import ConnectionState, Ended
+from wsinspect.model import ConnectionState, Ended, Side
 
-IDLE_NS = 1_000_000_000
-"""A connection that ends without a Close after so much silence was dropped for that."""
+TOLERANCE = 1.2
+"""A timer fires late under load: up to this many times its limit still counts as the limit."""
 
 
-def summary_lines(capture: Path) -> list[str]:
-    """Connections by state, frames by kind, bytes, violations, each drop. Raises NotFound, NotACapture."""
+def summary_lines(capture: Path, *, idle_limit_s: float | None = None) -> list[str]:
+    """Connections by state, frames by kind, bytes, violations, each drop. Raises NotFound, NotACapture.
+
+    `idle_limit_s`: what the server is known to allow; without it no drop is explained by silence.
+    """
     summary, quiet_ns = _read(capture)
     totals = summary.totals
     kinds = totals.kinds[0] + totals.kinds[1]
@@ -42,7 +45,7 @@ def summary_lines(capture: Path) -> list[str]:
     if totals.gaps:
         lines.append(_row("gaps", totals.gaps, f"{sum(totals.lost_bytes):,} bytes are missing"))
     dropped = [each for each in summary.connections.values() if each.state is ConnectionState.DROPPED]
-    return lines + [_drop(each, quiet_ns.get(each.conn, 0)) for each in dropped]
+    return lines + [_drop(each, quiet_ns.get(each.conn, 0) / 1e9, idle_limit_s) for each in dropped]
 
 
 def _read(capture: Path) -> tuple[Summary, dict[int, int]]:
@@ -62,14 +65,14 @@ def _read(capture: Path) -> tuple[Summary, dict[int, int]]:
     return summary, quiet_ns
 
 
-def _drop(connection: ConnectionSummary, quiet_ns: int) -> str:
+def _drop(connection: ConnectionSummary, quiet_s: float, idle_limit_s: float | None) -> str:
     first = connection.ended_first
     who = f"the {first.side.word} ended it by {first.how.value}" if first else "both sides are gone"
-    if quiet_ns >= IDLE_NS:
-        why = f"dropped at its idle limit: {who} after {quiet_ns / 1e9:.1f} s of silence, without a Close"
-    else:
-        why = f"dropped: {who}, without a Close"
-    return f"#{connection.conn} {clean(connection.url)}  {why}"
+    by_server = first is not None and first.side is Side.SERVER
+    at_limit = idle_limit_s is not None and idle_limit_s <= quiet_s <= idle_limit_s * TOLERANCE
+    why = "dropped at its idle limit" if by_server and at_limit else "dropped"
+    silence = f"after {quiet_s:.1f} s of silence, without a Close"
+    return f"#{connection.conn} {clean(connection.url)}  {why}: {who} {silence}"
 
 
 def _counts(counts: Counter[ConnectionState] | Counter[str]) -> str:

@@ -9,6 +9,9 @@ from wsinspect.demo.clients import DemoClients
 from wsinspect.demo.pace import Pace
 from wsinspect.demo.server import DemoServer
 
+IDLE_LIMIT_S = 2.5
+"""How long /alerts stands silence before it drops the connection."""
+
 
 class DemoWorld:
     """Services on a free port, and clients that reach them through a proxy.
@@ -18,7 +21,7 @@ class DemoWorld:
     long /alerts stands silence (of the world's time).
     """
 
-    def __init__(self, *, seed: int = 7, speed: float = 1.0, idle_limit_s: float = 2.5) -> None:
+    def __init__(self, *, seed: int = 7, speed: float = 1.0, idle_limit_s: float = IDLE_LIMIT_S) -> None:
         self.seed = seed
         self.pace = Pace(speed)
         self.frames: Counter[str] = Counter()
