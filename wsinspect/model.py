@@ -288,7 +288,7 @@ class Opened:
     headers: list[Header] = field(default_factory=list)
     """The response's, as the server sent them."""
     server: Address | None = None
-    """The peer's IP address and port."""
+    """The IP address and port of the leg's other end: the parent proxy's in upstream mode."""
     server_leg: str = ""
     tls: TlsInfo | None = None
     """Of the server leg."""

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers import tls, websocket
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server
 from mitmproxy.test import taddons, tflow
 
-from wsinspect.proxy import contract
+from wsinspect.proxy import contract, contract_http
 
 
 def make_context() -> context.Context:
@@ -133,13 +133,13 @@ def test_a_stream_reader_counts_what_it_holds() -> None:
 def test_http_layers_make_streams_that_note_the_original() -> None:
     chosen = http_layers.HttpLayer(make_context(), http_layers.HTTPMode.regular)
     next_layer = layer.NextLayer(chosen.context)
-    contract.note_originals(next_layer)
-    assert type(chosen) is contract.OriginalHttpLayer
+    contract_http.note_originals(next_layer)
+    assert type(chosen) is contract_http.OriginalHttpLayer
     assert "self.make_stream(command.event.stream_id)" in inspect.getsource(
         http_layers.HttpLayer.event_to_child
     )
     list(chosen.make_stream(1))
-    assert type(chosen.streams[1]) is contract.OriginalStream
+    assert type(chosen.streams[1]) is contract_http.OriginalStream
     assert hasattr(http_layers.HttpStream, "state_wait_for_request_headers")
 
 

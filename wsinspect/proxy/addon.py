@@ -14,7 +14,7 @@ from wsinspect.capture.files import keep_last, new_capture_path
 from wsinspect.capture.writer import Writer
 from wsinspect.errors import WsinspectError
 from wsinspect.model import Failed
-from wsinspect.proxy import contract
+from wsinspect.proxy import contract, contract_http
 from wsinspect.proxy.attempts import Attempts, errno_in, is_attempt, phase_of
 from wsinspect.proxy.relays import Relays
 
@@ -83,7 +83,7 @@ class WsInspect:
     # ---------------------------------------------------------------------------------------- handshakes
 
     def next_layer(self, next_layer: layer.NextLayer) -> None:
-        contract.note_originals(next_layer)
+        contract_http.note_originals(next_layer)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         self._note_target(flow)

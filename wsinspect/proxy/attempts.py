@@ -28,7 +28,8 @@ from wsinspect.model import (
     Requested,
     TlsInfo,
 )
-from wsinspect.proxy.contract import Original
+from wsinspect.proxy import contract_http
+from wsinspect.proxy.contract_http import Original
 
 BODY_LIMIT = 4096
 """Bytes kept of the body of a refusal."""
@@ -93,8 +94,8 @@ class Attempts:
             ),
         )
 
-    def open(self, flow: http.HTTPFlow, *, path: Literal["takeover", "layer"]) -> int:
-        """The 101 went to the client; the connection's number."""
+    def open(self, flow: http.HTTPFlow, peer: Address | None, *, path: Literal["takeover", "layer"]) -> int:
+        """The 101 went to the client; the connection's number. `peer`: the other end of the server leg."""
         attempt = self._open.pop(flow.id, None)
         if attempt is None:  # the addon came in the middle of things
             self.begin(flow)
@@ -109,7 +110,7 @@ class Attempts:
                 reason=response.reason,
                 http_version=response.http_version,
                 headers=headers_of(response),
-                server=address(server.peername),
+                server=peer,
                 server_leg=server.id,
                 tls=tls_of(server),
                 transport="websocket" if is_websocket(response) else "raw",
@@ -186,8 +187,14 @@ class Attempts:
 
     def _note_alterations(self, attempt: Attempt, flow: http.HTTPFlow) -> None:
         """What mitmproxy or another addon changed in the request before it went out."""
-        for altered in alterations(original_of(flow.request).headers, headers_of(flow.request)):
+        original = original_of(flow.request)
+        for altered in alterations(original.headers, headers_of(flow.request)):
             self._fact(attempt.conn, altered)
+        if original.tunnelled:
+            form = Altered(
+                what="way to the parent proxy", before="a request in absolute form", after="CONNECT"
+            )
+            self._fact(attempt.conn, form)
 
     def _fact(self, conn: int, fact: Fact) -> None:
         self._writer.append(FactRecord(conn, time.monotonic_ns(), fact))
@@ -198,8 +205,7 @@ class Attempts:
 
 def original_of(request: http.Request) -> Original:
     """The request as the client sent it, where the stream noted it."""
-    noted = getattr(request, "wsinspect_original", None)
-    return noted if isinstance(noted, Original) else Original(headers_of(request), request.path)
+    return contract_http.original_of(request) or Original(headers_of(request), request.path)
 
 
 def mode_name(mode: mode_specs.ProxyMode) -> str:

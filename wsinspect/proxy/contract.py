@@ -2,6 +2,7 @@
 
 mitmproxy is bounded in pyproject.toml because of this file: none of these names is a promise of
 theirs. tests/proxy/test_contract.py holds one test for each, so that an upgrade fails there first.
+What concerns requests before the 101 stands in contract_http.py.
 """
 
 from __future__ import annotations
@@ -49,6 +50,13 @@ class Upgraded:
     def can_be_taken_over(self) -> bool:
         """Both legs are asyncio sockets (mitmproxy_rs streams of local and WireGuard mode are not)."""
         return all(isinstance(io.writer, asyncio.StreamWriter) for io in (self.client_io, self.server_io))
+
+    @property
+    def server_address(self) -> tuple[str, int] | None:
+        """The other end of the server leg's socket: a parent proxy's in upstream mode."""
+        writer = self.server_io.writer
+        peer = writer.get_extra_info("peername") if writer is not None else None
+        return (peer[0], peer[1]) if peer else None
 
 
 def find_upgraded(
@@ -239,43 +247,3 @@ def never_time_out(handler: server.ConnectionHandler) -> None:
 def is_handling(handler: server.ConnectionHandler) -> bool:
     """Some event is under way in the layers right now."""
     return handler._server_event_lock.locked()
-
-
-class OriginalStream(http_layers.HttpStream):
-    """Notes the request as the client sent it, before Host and target are rewritten; takes ws:// for http://."""
-
-    def state_wait_for_request_headers(self, event: Any) -> layer.CommandGenerator[None]:
-        request: http.Request = event.request
-        request.wsinspect_original = Original(  # type: ignore[attr-defined]
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.fields],
-            request.data.path.decode("latin-1"),
-        )
-        scheme = {b"ws": b"http", b"wss": b"https"}.get(request.data.scheme.lower())
-        if scheme is not None:  # absolute-form ws:// would be refused as an invalid scheme
-            request.data.scheme = scheme
-            if scheme == b"https" and request.data.port == 80:
-                request.data.port = 443
-        yield from super().state_wait_for_request_headers(event)
-
-
-@dataclass(slots=True)
-class Original:
-    """A request as the client sent it."""
-
-    headers: list[tuple[str, str]]
-    target: str
-
-
-class OriginalHttpLayer(http_layers.HttpLayer):
-    """An HttpLayer whose streams are `OriginalStream`s."""
-
-    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        self.streams[stream_id] = stream = OriginalStream(self.context.fork(), stream_id)
-        yield from self.event_to_child(stream, events.Start())
-
-
-def note_originals(next_layer: layer.NextLayer) -> None:
-    """Called in the `next_layer` hook: HTTP layers just chosen get streams that note the original request."""
-    for each in next_layer.context.layers:
-        if type(each) is http_layers.HttpLayer:
-            each.__class__ = OriginalHttpLayer

@@ -48,7 +48,7 @@ class Relays:
         takeover = self._path == "auto" and found.can_be_taken_over
         response = found.flow.response
         blind = response is None or not is_websocket(response)
-        conn = self._attempts.open(found.flow, path="takeover" if takeover else "layer")
+        conn = self._attempts.open(found.flow, found.server_address, path="takeover" if takeover else "layer")
         session = Session(
             conn, client_tls=bool(found.client_tls), server_tls=bool(found.server_tls), blind=blind
         )
