@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from tests.proxy.running import TIMEOUT_S, RunningProxy, facts
@@ -47,9 +47,13 @@ class Peers:
 
 @asynccontextmanager
 async def listening(
-    port: int = 0, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    port: int = 0,
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    *,
+    place: AbstractContextManager[None] | None = None,
 ) -> AsyncIterator[Peers]:
-    """Connections are left to the test until the block ends."""
+    """Connections are left to the test until the block ends. `place`: entered where the socket is made."""
     peers: Peers
 
     async def handler(connection: Connection) -> None:
@@ -57,7 +61,8 @@ async def listening(
         await peers.over.wait()
 
     options = {"auto_pong": False, "auto_close": False, "keep_raw": True}
-    peers = Peers(await serve(handler, host, port, ssl=context, strict=False, **options))  # type: ignore[arg-type]
+    with place or nullcontext():  # `serve` does not wait for anything
+        peers = Peers(await serve(handler, host, port, ssl=context, strict=False, **options))  # type: ignore[arg-type]
     try:
         yield peers
     finally:

@@ -21,6 +21,7 @@ COMMANDS = {
     "browser": "a browser whose traffic goes through a proxy of its own",
     "exec": "a program whose traffic goes through a proxy of its own",
     "ca": "the CA that clients have to trust, and how to make them",
+    "transparent": "print the firewall rules that lead traffic into a transparent proxy",
     "demo": "a small real-time world, its traffic on the screen",
     "version": "the versions of wsinspect and of what it stands on",
 }
@@ -83,7 +84,7 @@ def load(name: str) -> Command:
 
 def overview() -> str:
     """What `wsinspect --help` prints."""
-    rows = (f"  {name:<9} {summary}" for name, summary in COMMANDS.items())
+    rows = (f"  {name:<11} {summary}" for name, summary in COMMANDS.items())
     return _OVERVIEW.format(commands="\n".join(rows))
 
 
