@@ -36,7 +36,7 @@ def test_iptables_undo_mirrors_what_was_added(capsys: pytest.CaptureFixture[str]
     assert len(added) == 2
 
 
-def test_pf_names_both_families_and_goes_back_to_the_systems_rules(
+def test_pf_names_both_families_and_goes_back_to_its_own_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     added = "\n".join(rules(capsys, "--tool pf -i en0"))

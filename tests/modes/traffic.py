@@ -52,6 +52,7 @@ async def listening(
     host: str = "127.0.0.1",
     *,
     place: AbstractContextManager[None] | None = None,
+    strict: bool = False,
 ) -> AsyncIterator[Peers]:
     """Connections are left to the test until the block ends. `place`: entered where the socket is made."""
     peers: Peers
@@ -62,7 +63,7 @@ async def listening(
 
     options = {"auto_pong": False, "auto_close": False, "keep_raw": True}
     with place or nullcontext():  # `serve` does not wait for anything
-        peers = Peers(await serve(handler, host, port, ssl=context, strict=False, **options))  # type: ignore[arg-type]
+        peers = Peers(await serve(handler, host, port, ssl=context, strict=strict, **options))  # type: ignore[arg-type]
     try:
         yield peers
     finally:

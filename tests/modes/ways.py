@@ -13,7 +13,7 @@ from wsinspect.peer.handshake_io import Response, parse_response, read_head
 from wsinspect.peer.options import Agreement, Options
 from wsinspect.peer.proxying import open_tunnel
 from wsinspect.peer.stream import Stream
-from wsinspect.peer.tcp import TcpStream, connect_tcp
+from wsinspect.peer.tcp import connect_tcp
 from wsinspect.peer.tls import TlsStream
 
 
@@ -21,7 +21,7 @@ class Refused(Exception):
     """Another answer than 101."""
 
     def __init__(self, response: Response) -> None:
-        super().__init__(f"{response.status} {response.reason}")
+        super().__init__(f"{response.status} {response.reason} {response.headers}")
         self.response = response
 
 
@@ -32,14 +32,16 @@ async def secured(stream: Stream, name: str = "localhost") -> TlsStream:
     return tls
 
 
-async def by_connect(
-    proxy: Address | TcpStream, url: str, *, secure_proxy: bool = False, userinfo: str = ""
-) -> Stream:
+async def by_connect(proxy: Address, url: str, *, secure_proxy: bool = False, userinfo: str = "") -> Stream:
     """A CONNECT to the server of the URL, over TLS to the proxy where told; TLS inside for wss."""
-    stream: Stream = proxy if isinstance(proxy, TcpStream) else await connect_tcp(proxy)
-    if secure_proxy:
-        stream = await secured(stream)
-    await open_tunnel(stream, f"http://{userinfo}proxy:1", address_of(url))
+    stream: Stream = await connect_tcp(proxy)
+    try:
+        if secure_proxy:
+            stream = await secured(stream)
+        await open_tunnel(stream, f"http://{userinfo}proxy:1", address_of(url))
+    except BaseException:
+        stream.close()
+        raise
     return await secured(stream) if url.startswith("wss:") else stream
 
 
@@ -62,9 +64,13 @@ async def upgrade(
     request = make_request(url, headers, (), None, None)
     if absolute:
         request.target = url
-    stream.write(request.encode())
-    response = parse_response(await read_head(stream, "the proxy"))
-    if response.status != 101:
-        raise Refused(response)
+    try:
+        stream.write(request.encode())
+        response = parse_response(await read_head(stream, "the proxy"))
+        if response.status != 101:
+            raise Refused(response)
+    except BaseException:
+        stream.close()
+        raise
     options = Options(auto_pong=False, auto_close=False, keep_raw=True)
     return Connection(stream, Side.CLIENT, Agreement(request=request, response=response), options)

@@ -124,6 +124,8 @@ class OriginalStream(http_layers.HttpStream):
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         via = self.flow.server_conn.via
+        if via and self.mode is http_layers.HTTPMode.transparent:
+            _keep_credentials_from_server(self.flow.request)
         if self.mode is http_layers.HTTPMode.upstream and via and "upgrade" in self.flow.request.headers:
             return (yield from self._connect_by_tunnel(via))
         return (yield from super().make_server_connection())
@@ -196,6 +198,13 @@ class OriginalHttpLayer(http_layers.HttpLayer):
 def _take_authorization(request: http.Request) -> str | None:
     value: str | None = request.headers.pop("Proxy-Authorization", None)
     return value
+
+
+def _keep_credentials_from_server(request: http.Request) -> None:
+    """mitmproxy's `upstream_auth` adds the parent's credentials to plain requests inside a tunnel as well."""
+    original = original_of(request)
+    if original and all(name.lower() != "proxy-authorization" for name, _ in original.headers):
+        _take_authorization(request)
 
 
 def _set_via(server: connection.Server, via: Any) -> None:
