@@ -47,7 +47,11 @@ async def by_connect(proxy: Address, url: str, *, secure_proxy: bool = False, us
 
 async def by_socks(proxy: Address, url: str, *, userinfo: str = "") -> Stream:
     stream: Stream = await connect_tcp(proxy)
-    await open_tunnel(stream, f"socks5://{userinfo}proxy:1", address_of(url))
+    try:
+        await open_tunnel(stream, f"socks5://{userinfo}proxy:1", address_of(url))
+    except BaseException:
+        stream.close()
+        raise
     return await secured(stream) if url.startswith("wss:") else stream
 
 

@@ -35,6 +35,7 @@ from wsinspect.errors import UsageError
 from wsinspect.proxy import modes
 from wsinspect.proxy.addon import WsInspect
 from wsinspect.proxy.control_server import ControlServer
+from wsinspect.proxy.strategy import StrategyPerMode, strategy_for, strategy_of
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +81,8 @@ class _Proxy:
         self.settings = settings
         self.specs = specs
         self.writer = writer
-        # Lazy: a refused upstream becomes a 502 with a known URL. Eager: CONNECT can tell that it failed.
-        self.lazy = all(isinstance(mode, mode_specs.ReverseMode) for mode in parsed)
+        self.strategy = strategy_for(parsed)
+        self.mixed = any(strategy_of(mode) != self.strategy for mode in parsed)
         self.addon = WsInspect(writer, stream_others=True)
         self.stopping = asyncio.Event()
         self.control: ControlServer | None = None
@@ -126,6 +127,8 @@ class _Proxy:
         for each in listening:
             host = f"[{each.host}]" if ":" in each.host else each.host
             say(f"listening on {host}:{each.port} ({each.mode})")
+        for remark in modes.remarks(servers):
+            say(remark)
         if not self.settings.quiet:
             say(f"capture {self.writer.path}")
         self._tell_ready(info)
@@ -146,6 +149,7 @@ class _Proxy:
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
             tlsconfig.TlsConfig(),
+            *self._strategy_per_mode(master),
             upstream_auth.UpstreamAuth(),
             self.addon,
             *([script.ScriptLoader()] if self.settings.scripts else []),
@@ -156,7 +160,7 @@ class _Proxy:
             "listen_host": self.settings.listen_host,
             "tcp_timeout": YEAR_S,
             "validate_inbound_headers": False,
-            "connection_strategy": "lazy" if self.lazy else "eager",
+            "connection_strategy": self.strategy,
             "ssl_insecure": self.settings.ssl_insecure,
             "wsinspect_path": self.settings.path,
         }
@@ -169,6 +173,12 @@ class _Proxy:
         except exceptions.OptionsError as exc:
             raise UsageError(str(exc)) from exc
         return master
+
+    def _strategy_per_mode(self, master: Master) -> list[StrategyPerMode]:
+        """Nothing where the modes agree, or the user has chosen."""
+        if not self.mixed or "connection_strategy" in self.settings.options:
+            return []
+        return [StrategyPerMode(lambda client: master.addons.get("proxyserver").connections.get(client))]
 
     def _set(self, master: Master) -> None:
         for name, value in self.settings.options.items():

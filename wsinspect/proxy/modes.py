@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +19,16 @@ from wsinspect.proxy.attempts import mode_name
 BACKLOG = 4096
 """Connections that may wait to be accepted: asyncio's 100 is too few for a thousand that come at once."""
 
-_NAMES = ("regular", "transparent", "reverse:", "upstream:", "socks5", "wireguard", "local")
+_NAMES = ("regular", "transparent", "reverse:", "upstream:", "socks5", "wireguard", "local", "tun")
+
+_BRACKETS = re.compile(r"@\[([0-9a-fA-F:.]+)\](:\d+)$")
+"""Around an IPv6 address to listen on, where mitmproxy expects none."""
+
+_WANTS = {
+    "local": "it needs sudo (or root on macOS) and, on Linux, a kernel that lets programs be traced by BPF",
+    "tun": "it needs Linux, /dev/net/tun, and root or CAP_NET_ADMIN",
+}
+"""What a mode asks of the machine, said where it does not start."""
 
 
 def parse_modes(specs: Iterable[str]) -> list[mode_specs.ProxyMode]:
@@ -25,7 +36,7 @@ def parse_modes(specs: Iterable[str]) -> list[mode_specs.ProxyMode]:
     modes = []
     for spec in specs:
         try:
-            modes.append(mode_specs.ProxyMode.parse(spec))
+            modes.append(mode_specs.ProxyMode.parse(_BRACKETS.sub(r"@\1\2", spec)))
         except ValueError as exc:
             near = difflib.get_close_matches(
                 spec.split(":")[0].split("@")[0], [name.rstrip(":") for name in _NAMES], 1
@@ -43,15 +54,16 @@ def with_ports(modes: list[mode_specs.ProxyMode], host: str, port: int | None) -
     specs = []
     wanted = port
     for mode in modes:
-        default = mode.listen_port(wanted)
-        if default is None or mode.custom_listen_port is not None:
+        number = mode.listen_port(wanted)
+        if number is None or mode.default_port is None:  # local and tun listen nowhere
             specs.append(mode.full_spec)
             continue
         own_host = mode.listen_host(host)
-        number = _free_port(own_host) if wanted == 0 else default
-        shown = f"[{own_host}]" if ":" in own_host else own_host
-        specs.append(f"{mode_name(mode)}@{shown + ':' if shown else ''}{number}")
-        wanted = number + 1 if wanted else wanted
+        if number == 0:
+            number = _free_port(own_host, mode.transport_protocol)
+        elif mode.custom_listen_port is None and wanted:
+            wanted = number + 1
+        specs.append(f"{mode_name(mode)}@{own_host + ':' if own_host else ''}{number}")
     return specs
 
 
@@ -60,7 +72,7 @@ def listeners(servers: Iterable[mode_servers.ServerInstance[Any]]) -> list[Liste
     found = []
     for server in servers:
         if server.last_exception is not None:
-            raise Unavailable(sentence_of(server.last_exception))
+            raise Unavailable(_failure(server))
         for host, port, *_ in sorted(server.listen_addrs, key=lambda each: ":" in each[0]):
             found.append(Listener(mode_name(server.mode), host, port))
             break
@@ -68,11 +80,47 @@ def listeners(servers: Iterable[mode_servers.ServerInstance[Any]]) -> list[Liste
     return found
 
 
+def remarks(servers: Iterable[mode_servers.ServerInstance[Any]]) -> list[str]:
+    """What a user needs to know of the started modes beside where they listen."""
+    said = []
+    for server in servers:
+        match server:
+            case mode_servers.WireGuardServerInstance():
+                said.append(f"a WireGuard client's configuration:\n{server.client_conf()}")
+            case mode_servers.LocalRedirectorInstance():
+                said.append(f"intercepting {server.mode.data or 'every program'} ({server.mode.full_spec})")
+            case mode_servers.TunInstance():
+                said.append(f"intercepting what is routed to {server.tun_name} ({server.mode.full_spec})")
+            case mode_servers.TransparentInstance() if _is_loopback(server):
+                said.append(
+                    "only this machine's own traffic can be redirected to a loopback address; "
+                    "for that of others add --listen-host '' (every address)"
+                )
+    return said
+
+
+def _is_loopback(server: mode_servers.ServerInstance[Any]) -> bool:
+    return all(ipaddress.ip_address(host).is_loopback for host, *_ in server.listen_addrs)
+
+
+def _failure(server: mode_servers.ServerInstance[Any]) -> str:
+    assert server.last_exception is not None
+    sentence = sentence_of(server.last_exception)
+    wants = _WANTS.get(server.mode.type_name)
+    if wants is None:
+        return sentence
+    return f"--mode {server.mode.full_spec} did not start: {sentence.rstrip('.')}; {wants}"
+
+
 def sentence_of(exc: Exception) -> str:
     """mitmproxy's own words, on one line; an errno is said once, not thrice."""
     if isinstance(exc, OSError) and exc.errno and exc.strerror:
         return f"{exc.strerror.partition(' with ')[0]}: {os.strerror(exc.errno)}"
-    return str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    if "Caused by:" in lines[1:-1]:
+        cause = re.sub(r"^\d+: ", "", lines[lines.index("Caused by:") + 1])
+        return f"{lines[0].rstrip('.')}: {cause}"
+    return lines[0] if lines else type(exc).__name__
 
 
 def _lengthen_backlog(server: mode_servers.ServerInstance[Any]) -> None:
@@ -82,13 +130,27 @@ def _lengthen_backlog(server: mode_servers.ServerInstance[Any]) -> None:
                 again.listen(BACKLOG)
 
 
-def _free_port(host: str) -> int:
+def _free_port(host: str, protocol: str) -> int:
+    """Free for each of the mode's protocols. Raises Unavailable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for _ in range(10):
         try:
-            probe.bind((host, 0))
+            port = _bindable(family, socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM, host, 0)
         except OSError as exc:
             raise Unavailable(f"cannot listen on {host}: {exc.strerror}") from exc
-        port: int = probe.getsockname()[1]
-    return port
+        if protocol != "both":
+            return port
+        try:
+            return _bindable(family, socket.SOCK_DGRAM, host, port)
+        except OSError:
+            continue
+    raise Unavailable(f"cannot listen on {host}: no port is free for both TCP and UDP")
+
+
+def _bindable(family: socket.AddressFamily, kind: socket.SocketKind, host: str, port: int) -> int:
+    with socket.socket(family, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        bound: int = probe.getsockname()[1]
+    return bound
