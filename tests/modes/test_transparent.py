@@ -80,7 +80,13 @@ legs = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 
 
 async def relayed(
-    net: Network, proxy: RunningProxy, host: str, context: ssl.SSLContext | None, user: int = 0
+    net: Network,
+    proxy: RunningProxy,
+    host: str,
+    context: ssl.SSLContext | None,
+    *,
+    user: int = 0,
+    mode: str = "transparent",
 ) -> None:
     """A whole conversation from the client's namespace (the gateway's, for a user) to the server's."""
     port, target = (443 if context else 80), f"/{uuid4().hex}"
@@ -97,7 +103,7 @@ async def relayed(
         await end(client, server)
     events = await captured(proxy, target, proxy.capture.stem)
     (requested,) = facts(events, Requested)
-    assert (requested.url, requested.mode) == (url, "transparent")
+    assert (requested.url, requested.mode) == (url, mode)
     assert (requested.tls is not None) == (context is not None)
     assert facts(events, Opened)[0].server == (host, port)
 

@@ -31,7 +31,7 @@ from wsinspect.capture.files import keep_last, new_capture_path
 from wsinspect.capture.writer import Writer
 from wsinspect.control.protocol import NoticeEvent, ProxyInfo, encode_hello
 from wsinspect.control.settings import ProxySettings
-from wsinspect.errors import UsageError
+from wsinspect.errors import Unavailable, UsageError
 from wsinspect.proxy import modes
 from wsinspect.proxy.addon import WsInspect
 from wsinspect.proxy.control_server import ControlServer
@@ -80,12 +80,15 @@ class _Proxy:
     ) -> None:
         self.settings = settings
         self.specs = specs
+        self.parsed = parsed
         self.writer = writer
         self.strategy = strategy_for(parsed)
         self.mixed = any(strategy_of(mode) != self.strategy for mode in parsed)
         self.addon = WsInspect(writer, stream_others=True)
         self.stopping = asyncio.Event()
         self.control: ControlServer | None = None
+        self.failure: Unavailable | None = None
+        """Why it ended by itself."""
 
     async def run(self) -> int:
         self.loop = asyncio.get_running_loop()
@@ -93,6 +96,7 @@ class _Proxy:
         master = self._master(started)
         for number in STOP_SIGNALS:  # not by the loop, which would put the defaults back before we are done
             signal.signal(number, lambda *_: self.loop.call_soon_threadsafe(self.stopping.set))
+        modes.watch_redirector(self.parsed, self._redirector_ended)
         task = asyncio.create_task(master.run(), name="mitmproxy")
         try:
             await asyncio.wait(
@@ -108,8 +112,11 @@ class _Proxy:
                 await self.control.close()
             master.shutdown()
             await asyncio.wait([task], timeout=2)
+            modes.end_redirector(self.parsed)
             for number in STOP_SIGNALS:  # a second one must not cost the capture its end, nor the exit code
                 signal.signal(number, signal.SIG_IGN)
+        if self.failure is not None:
+            raise self.failure
         return 0
 
     async def _serve(self, master: Master) -> None:
@@ -209,6 +216,12 @@ class _Proxy:
                 say(text)
 
         self.loop.add_reader(fd, gone)
+
+    def _redirector_ended(self, text: str) -> None:
+        """From a thread of mitmproxy_rs."""
+        if not self.stopping.is_set():
+            self.failure = Unavailable(text)
+            self.loop.call_soon_threadsafe(self.stopping.set)
 
     def _trouble(self, text: str) -> None:
         """From the writer's thread."""

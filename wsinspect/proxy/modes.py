@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import logging
 import os
 import re
+import signal
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from mitmproxy.proxy import mode_servers, mode_specs
@@ -19,13 +23,15 @@ from wsinspect.proxy.attempts import mode_name
 BACKLOG = 4096
 """Connections that may wait to be accepted: asyncio's 100 is too few for a thousand that come at once."""
 
+REDIRECTOR_LOGGER = "mitmproxy.packet_sources"
+
 _NAMES = ("regular", "transparent", "reverse:", "upstream:", "socks5", "wireguard", "local", "tun")
 
 _BRACKETS = re.compile(r"@\[([0-9a-fA-F:.]+)\](:\d+)$")
 """Around an IPv6 address to listen on, where mitmproxy expects none."""
 
 _WANTS = {
-    "local": "it needs sudo (or root on macOS) and, on Linux, a kernel that lets programs be traced by BPF",
+    "local": "it needs sudo and, on Linux, BPF and cgroup2 at /sys/fs/cgroup (-v tells more)",
     "tun": "it needs Linux, /dev/net/tun, and root or CAP_NET_ADMIN",
 }
 """What a mode asks of the machine, said where it does not start."""
@@ -97,6 +103,38 @@ def remarks(servers: Iterable[mode_servers.ServerInstance[Any]]) -> list[str]:
                     "for that of others add --listen-host '' (every address)"
                 )
     return said
+
+
+def watch_redirector(modes: Iterable[mode_specs.ProxyMode], on_end: Callable[[str], None]) -> None:
+    """Call back, from any thread, when the helper process of local mode ends: mitmproxy_rs only logs it."""
+    for mode in modes:
+        if isinstance(mode, mode_specs.LocalMode):
+            text = f"--mode {mode.full_spec}: its redirector has ended; {_WANTS['local']}"
+            logging.getLogger(REDIRECTOR_LOGGER).addHandler(_RedirectorLog(text, on_end))
+
+
+def end_redirector(modes: Iterable[mode_specs.ProxyMode]) -> None:
+    """End the helper of local mode: by itself it stays until the next packet that it cannot hand over."""
+    if sys.platform != "linux" or not any(isinstance(mode, mode_specs.LocalMode) for mode in modes):
+        return
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for child in listed.read_text().split():
+            try:
+                if b"mitmproxy-linux-redirector" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGTERM)
+            except OSError:
+                pass  # gone already, or started by a sudo that is not ours to signal
+
+
+class _RedirectorLog(logging.Handler):
+    def __init__(self, text: str, on_end: Callable[[str], None]) -> None:
+        super().__init__()
+        self._text = text
+        self._on_end = on_end
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "redirector] exited" in record.getMessage():
+            self._on_end(self._text)
 
 
 def _is_loopback(server: mode_servers.ServerInstance[Any]) -> bool:
