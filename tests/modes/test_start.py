@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -134,6 +135,22 @@ def test_the_cause_is_told() -> None:
     error = RuntimeError("Failed to run sudo.\n\nCaused by:\n    0: No such file\n\nStack backtrace:\n  0: x")
     assert sentence_of(error) == "Failed to run sudo: No such file"
     assert sentence_of(RuntimeError()) == "RuntimeError"
+
+
+def test_the_end_of_local_modes_helper_is_heard() -> None:
+    """mitmproxy_rs says it in its log alone."""
+    heard: list[str] = []
+    log = logging.getLogger(modes.REDIRECTOR_LOGGER)
+    modes.watch_redirector(parse_modes(["regular", "local:x"]), heard.append)
+    try:
+        child = logging.getLogger(f"{modes.REDIRECTOR_LOGGER}.linux")
+        child.error("[linux-redirector] is up")
+        assert heard == []
+        child.error("[linux-redirector] exited: Ok(ExitStatus(unix_wait_status(256)))")
+    finally:
+        log.handlers.clear()
+    assert len(heard) == 1
+    assert heard[0].startswith("--mode local:x: its redirector has ended; it needs sudo")
 
 
 @pytest.mark.slow

@@ -114,3 +114,17 @@ async def test_local_mode_takes_the_named_program_and_no_other(
                     assert proxy.events(target) == []
                 else:
                     assert [each.path for each in facts(await proxy.over(target), Opened)] == [path]
+
+
+@pytest.mark.extra
+async def test_local_mode_ends_with_its_helper(net: Network, confdir: Path, tmp_path: Path) -> None:
+    """In a namespace /sys is mounted anew, without the cgroups that the helper's BPF program is tied to."""
+    (tmp_path / "sudo").write_text(SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+    path = f"PATH={tmp_path}:{os.environ['PATH']}"
+    program = ["ip", "netns", "exec", net.gateway, "env", path, *PROGRAM, "proxy"]
+    with RunningProxy(
+        tmp_path / "a.wscap", [], "--mode=local:nobody", *words(confdir), program=program
+    ) as proxy:
+        assert await asyncio.to_thread(proxy.process.wait, TIMEOUT_S) == 3
+    assert "--mode local:nobody: its redirector has ended" in proxy.stderr
