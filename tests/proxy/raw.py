@@ -18,6 +18,8 @@ TIMEOUT_S = 15.0
 
 LEFT_OPEN: list[RawEnd | RawServer] = []
 """Ends and servers of the running test; conftest.py closes them behind it."""
+BROKEN_RECORD = b"\x17\x03\x03\x00\x28" + bytes(40)
+"""TLS application data that no key decrypts."""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -30,7 +32,7 @@ class RawEnd(asyncio.Protocol):
         self.received = bytearray()
         """Application bytes so far; `take_head` removes the HTTP head."""
         self.ends: list[str] = []
-        """Of close_notify, fin, rst, in the order seen."""
+        """Of close_notify, alert, fin, rst, in the order seen."""
         self.transport: asyncio.Transport
         self._changed = asyncio.Event()
         LEFT_OPEN.append(self)
@@ -96,6 +98,9 @@ class RawEnd(asyncio.Protocol):
                 break
             except ssl.SSLZeroReturnError:
                 part = b""
+            except ssl.SSLError as error:
+                self.ends.append("alert" if "ALERT" in (error.reason or "") else f"tls: {error.reason}")
+                break
             if not part:
                 if "close_notify" not in self.ends:
                     self.ends.append("close_notify")
@@ -124,6 +129,16 @@ class RawEnd(asyncio.Protocol):
         try:
             self._tls.unwrap()
         except ssl.SSLWantReadError:
+            pass
+        self._flush()
+
+    def fatal_alert(self) -> None:
+        """Make our TLS refuse a record of its own: it says bad_record_mac to the other side."""
+        assert self._tls is not None
+        self._in.write(BROKEN_RECORD)
+        try:
+            self._tls.read(1)
+        except ssl.SSLError:
             pass
         self._flush()
 

@@ -46,6 +46,7 @@ class LayerRelay:
     def start(self) -> None:
         """From the layer's start hook on; nothing is lost, since the layer queues what arrives meanwhile."""
         contract.install_sink(self.upgraded.layer, self._relay)
+        contract.on_kill(self.upgraded, self.stop)
 
     def command(self, command: Inject) -> Answer:
         answer = self.session.command(command, time.monotonic_ns())
@@ -54,6 +55,8 @@ class LayerRelay:
 
     def stop(self) -> None:
         """wsinspect ends: both legs are closed."""
+        if self._finished or self.session.stopped:
+            return
         self.session.stop(time.monotonic_ns())
         self._nudge()
 

@@ -66,8 +66,7 @@ class Leg(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.pending is not None:
             self.pending.append(data)
-            return
-        if self.pipe is not None:
+        elif self.pipe is not None:
             self._receive_tls(data)
         else:
             self.takeover.forward(self, data)
@@ -80,6 +79,9 @@ class Leg(asyncio.Protocol):
                 self._at_end(self.errno)
         except Exception as exc:
             self.takeover.fault(self, exc)
+            self.came_to_end = True
+            self.peer.finish(Finish.RST if self.errno else Finish.FIN)
+            self.close_when_done()
         return True  # the other direction may go on: a half-close is no end of the connection
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,14 +102,21 @@ class Leg(asyncio.Protocol):
             self.takeover.leg_gone(self, exc)
 
     def pause_writing(self) -> None:
-        self.takeover.pause_reading(self.peer)
-        if self.pending is not None:
-            self.old.pause_writing()
+        try:
+            self.takeover.pause_reading(self.peer)
+            if self.pending is not None:
+                self.old.pause_writing()
+        except Exception as exc:  # asyncio buffers on
+            self.takeover.fault(self.peer, exc)
 
     def resume_writing(self) -> None:
-        self.takeover.resume_reading(self.peer)
-        if self.pending is not None:
-            self.old.resume_writing()
+        try:
+            self.takeover.resume_reading(self.peer)
+            if self.pending is not None:
+                self.old.resume_writing()
+        except Exception as exc:
+            self.takeover.fault(self.peer, exc)
+            self.peer.transport.resume_reading()
 
     def go_live(self) -> None:
         """The takeover is complete: what came meanwhile is replayed, then reading goes on."""
@@ -132,11 +141,13 @@ class Leg(asyncio.Protocol):
     def give_back(self) -> None:
         """The takeover failed: the old protocol comes back and hears what came meanwhile."""
         pending, self.pending = self.pending, None
-        self.transport.set_protocol(self.old)
+        if not self.gone:
+            self.transport.set_protocol(self.old)
         for data in pending or ():
             self.old.data_received(data)
-        if self.pending_end is not None and self.pending_end.lost:
-            self.old.connection_lost(ConnectionResetError() if self.pending_end.errno else None)
+        if self.gone or (self.pending_end is not None and self.pending_end.lost):
+            reset = self.pending_end is not None and self.pending_end.errno
+            self.old.connection_lost(ConnectionResetError() if reset else None)
         elif self.pending_end is not None:
             self.old.eof_received()
         if not self.transport.is_closing():
@@ -150,8 +161,12 @@ class Leg(asyncio.Protocol):
             self.takeover.undelivered(self, len(data))
             if self.gone and self.peer._draining_until is None:
                 self.peer.abort()  # as a kernel answers data for a socket that is closed
-        else:
-            self.transport.write(data if self.pipe is None else self.pipe.encrypt(data))
+        elif self.pipe is None:
+            self.transport.write(data)
+        elif records := self.pipe.encrypt(data):
+            self.transport.write(records)
+        else:  # TLS has said its last word on this leg
+            self.takeover.undelivered(self, len(data))
 
     def finish(self, finish: Finish) -> None:
         """End the outgoing half as the table of ends says."""
@@ -195,31 +210,48 @@ class Leg(asyncio.Protocol):
         self.errno = self.errno or number
         if self.pending is not None or self.gone:
             return
-        if self.came_to_end or self.transport.is_closing():
-            self._after_eof(number)
-        else:
-            self.takeover.read_on(self)
+        try:
+            if self.came_to_end or self.transport.is_closing():
+                self._after_eof(number)
+            else:
+                self.takeover.read_on(self)
+        except Exception as exc:
+            self.takeover.fault(self, exc)
+            self.peer.finish(Finish.RST)
+            self.abort()
 
     # ------------------------------------------------------------------------------------------- inwards
 
     def _receive_tls(self, data: bytes) -> None:
         pipe = self.pipe
         assert pipe is not None
+        if pipe.alert is not None:
+            return  # said already; TLS has no more to say
         try:
             plain = pipe.decrypt(data)
             reply = pipe.replies()
             if reply and not self._finishing and not self.transport.is_closing():
                 self.transport.write(reply)
-        except Exception as exc:  # nothing readable is left to fall back to: the peer sees a reset
+        except Exception as exc:  # nothing readable is left to fall back to
             self.takeover.fault(self, exc)
-            self._ended(How.ALERT, detail=str(exc))
+            self.takeover.stop()
             return
         if plain:
             self.takeover.forward(self, plain)
-        if pipe.alert is not None:
-            self._ended(How.ALERT, detail=pipe.alert)
-        elif pipe.notified and not self.takeover.saw_close_notify(self):
-            self._ended(How.CLOSE_NOTIFY)
+        try:
+            if pipe.alert is not None:
+                self._at_alert(pipe.alert)
+            elif pipe.notified and not self.takeover.saw_close_notify(self):
+                self._ended(How.CLOSE_NOTIFY)
+        except Exception as exc:
+            self.takeover.fault(self, exc)
+            self.peer.finish(Finish.RST if pipe.alert is not None else Finish.FIN)
+
+    def _at_alert(self, name: str) -> None:
+        """A fatal alert from the peer, or a record that cannot be read: TLS is over (RFC 8446 6.2)."""
+        self.came_to_end = True
+        self._ended(How.ALERT, detail=name)
+        self.finish(Finish.RST)  # behind the alert that we may have answered with
 
     def _at_end(self, number: int, *, lost: bool = False) -> None:
         """EOF or failure, once all that came before it has been forwarded."""

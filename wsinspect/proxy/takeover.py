@@ -25,6 +25,7 @@ from wsinspect.model import How, Notice, Side
 from wsinspect.proxy import contract
 from wsinspect.proxy.injected import close_of, inject_of
 from wsinspect.proxy.leg import Leg
+from wsinspect.proxy.sockets import tcp_info
 from wsinspect.proxy.tls_pipe import Pipe, pipe_of
 from wsinspect.proxy.watcher import EdgeWatcher
 from wsinspect.relay.commands import Answer, Inject
@@ -96,22 +97,23 @@ class Takeover:
     async def start(self) -> None:
         """Take both sockets. Raises TakeoverFailed where mitmproxy has to go on."""
         layer = self.upgraded.layer
-        contract.install_sink(layer, self._sink)
         try:
+            contract.install_sink(layer, self._sink)
             for leg in self.legs:
                 leg.transport.pause_reading()
                 leg.transport.set_protocol(leg)
                 self.watcher.watch(leg.sock, leg.socket_failed)
             await self._readers_are_empty()
+            # No await from here on: nothing may come in between.
+            self._replay_queue()
+            for leg in self.legs:
+                leg.go_live()
         except Exception as exc:
+            logger.error("the takeover of connection %d failed: %r", self.session.conn, exc, exc_info=exc)
             self._give_back()
             raise TakeoverFailed(str(exc) or type(exc).__name__) from exc
-        # No await from here on: nothing may come in between.
         contract.forget_parsers(layer)
-        for event in contract.take_paused_events(layer):
-            self._replay(event)
-        for leg in self.legs:
-            leg.go_live()
+        contract.on_kill(self.upgraded, self.stop)
         for leg in self.legs:
             if leg.gone:
                 self.leg_gone(leg, None)
@@ -136,6 +138,16 @@ class Takeover:
                     raise TimeoutError(f"mitmproxy still holds {held} bytes after {DRAIN_LIMIT_S:g} s")
                 await asyncio.sleep(0.001)
 
+    def _replay_queue(self) -> None:
+        """What reached the layer while its start hook ran; on a fault the rest goes back to the layer."""
+        waiting = contract.take_paused_events(self.upgraded.layer)
+        try:
+            while waiting:
+                self._replay(waiting[0])
+                del waiting[0]
+        finally:
+            contract.put_paused_events(self.upgraded.layer, waiting)
+
     def _replay(self, event: events.Event) -> None:
         """An event that reached the layer while its start hook ran."""
         if isinstance(event, events.DataReceived):
@@ -158,7 +170,7 @@ class Takeover:
         contract.remove_sink(layer)
         for leg in self.legs:
             self.watcher.forget(leg.sock)
-            if leg.transport.get_protocol() is leg:
+            if leg.gone or leg.transport.get_protocol() is leg:
                 leg.give_back()
 
     # --------------------------------------------------------------------------------------- bytes and ends
@@ -215,11 +227,12 @@ class Takeover:
 
     def stop(self) -> None:
         """wsinspect ends: FIN both ways, then reading goes on for the peers' FIN, for a while."""
-        if not self._finished:
-            self.session.stop(time.monotonic_ns())
-            self._pump()
-            for leg in self.legs:
-                self.later(STOP_LIMIT_S, leg.let_go)
+        if self._finished or self.session.stopped:
+            return
+        self.session.stop(time.monotonic_ns(), tuple(tcp_info(leg.sock) for leg in self.legs))
+        self._pump()
+        for leg in self.legs:
+            self.later(STOP_LIMIT_S, leg.let_go)
 
     def _pump(self) -> None:
         for record in self.session.take_records():
@@ -267,7 +280,10 @@ class Takeover:
         """A transport is closed. mitmproxy's protocol hears of it, so that nobody waits for a drain."""
         if leg.pending is not None:
             return  # the start of the takeover sees to it
-        leg.old.connection_lost(exc)
+        try:
+            leg.old.connection_lost(exc)
+        except Exception:
+            logger.exception("mitmproxy's protocol could not be told of the end")
         if not leg.peer.is_ending():
             leg.peer.abort()
         elif not leg.peer.gone:
@@ -299,7 +315,7 @@ class Takeover:
                 close_of(self.session)
             )
         await self.upgraded.handler.server_event(contract.RelayFinished(flow, None))
-        if flow.live:
+        if not contract.is_done(self.upgraded.layer):
             contract.cancel_legs(self.upgraded)
 
     def _sink(self, event: events.Event) -> Iterator[commands.Command]:

@@ -16,7 +16,7 @@ class TlsPipe:
         self.notified = False
         """The peer sent close_notify."""
         self.alert: str | None = None
-        """The fatal alert, or the fault, that ended decryption."""
+        """What ended decryption: a fatal alert's name (RFC 8446 6.2), or `bad record: …` and OpenSSL's reason."""
 
     def decrypt(self, data: bytes) -> bytes:
         """Plaintext of the records that `data` completes. `notified` and `alert` may change."""
@@ -34,7 +34,7 @@ class TlsPipe:
                 self.notified = True
                 break
             except SSL.Error as exc:
-                self.alert = _sentence(exc)
+                self.alert = _reason(exc)
                 break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -120,9 +120,11 @@ def pipe_of(connections: list[SSL.Connection]) -> Pipe | None:
     return pipes[0] if len(pipes) == 1 else NestedTls(pipes)
 
 
-def _sentence(exc: SSL.Error) -> str:
-    """The reason of OpenSSL's last error: `tlsv1 alert internal error` …"""
+def _reason(exc: SSL.Error) -> str:
+    """OpenSSL's last error: `internal_error` for its `tlsv1 alert internal error`, or what was wrong here."""
     stack = exc.args[0] if exc.args else None
-    if isinstance(stack, list) and stack and isinstance(stack[-1], tuple):
-        return str(stack[-1][-1])
-    return str(exc) or type(exc).__name__
+    if not (isinstance(stack, list) and stack and isinstance(stack[-1], tuple)):
+        return f"bad record: {exc or type(exc).__name__}"
+    text = str(stack[-1][-1])
+    _, received, name = text.partition(" alert ")
+    return name.strip().replace(" ", "_") if received else f"bad record: {text}"

@@ -81,15 +81,16 @@ class Session:
         if not self.stopped:
             direction.end(how)
 
-    def stop(self, now_ns: int) -> None:
-        """wsinspect itself ends the connection: FIN both ways, and it says so."""
+    def stop(self, now_ns: int, tcp_info: tuple[dict[str, int] | None, ...] = (None, None)) -> None:
+        """wsinspect itself ends the connection: FIN both ways, and it says so. `tcp_info` by side."""
         if self.stopped:
             return
         self.stopped = True
         self.settle(now_ns)
         for direction in self._directions:
             cut = "" if direction.scan.at_boundary or direction.scan.blind else "in the middle of a frame"
-            self._fact(now_ns, Ended(side=direction.side, how=How.INSPECTOR, detail=cut))
+            info = tcp_info[direction.side]
+            self._fact(now_ns, Ended(side=direction.side, how=How.INSPECTOR, detail=cut, tcp_info=info))
             direction.out += direction.our_stop
 
     def closed(self, now_ns: int) -> None:
