@@ -1,8 +1,8 @@
 """A script for `wsinspect proxy -s`: what a test asks for by a path is done, and answered as JSON.
 
-    /levers/state           live relays, mitmproxy's connections, descriptors, tasks, hooks that ran
-    /levers/kill?TARGET     flow.kill() on the connection to that target
-    /levers/inject?TARGET   the command inject.websocket, to the client, text "pulled"
+/levers/state           live relays, mitmproxy's connections, descriptors, tasks, hooks that ran
+/levers/kill?TARGET     flow.kill() on the connection to that target
+/levers/inject?TARGET   the command inject.websocket, to the client, text "pulled"
 """
 
 from __future__ import annotations

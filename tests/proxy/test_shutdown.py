@@ -34,7 +34,7 @@ async def pull(stage: Stage, lever: str, target: str = "") -> Any:
 
 
 async def nothing_left(stage: Stage, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Wait until the lever's own connection is the only one, with no more tasks and descriptors than before."""
+    """Wait until the lever's own connection is the only one, with no more tasks and fds than before."""
     state: dict[str, Any] = {}
 
     def is_clean() -> bool:
@@ -139,7 +139,9 @@ async def test_a_stop_ends_live_connections_with_fin_and_says_where_they_stood(o
     await amid.client.got(4)
     full = await open_through(stage, client_tls=False, server_tls=False, listening=server)
     full.client.transport.pause_reading()
-    full.server.send(bytes(8 << 20))  # more than the kernels take: the proxy itself waits for the client
+    full.server.send(
+        encode_frame(2, bytes(8 << 20))
+    )  # more than the kernels take: the proxy itself waits for the client
     loop = asyncio.get_running_loop()
     started = loop.time()
     assert await loop.run_in_executor(None, stage.proxy.stop) == 0
@@ -198,4 +200,3 @@ async def test_a_client_that_ends_while_the_server_is_silent(levered: Stage) -> 
     await client.ended("fin")
     await levered.proxy.over(target)
     await hooks_ran_once(levered, target)
-

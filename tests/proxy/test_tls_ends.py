@@ -165,5 +165,3 @@ async def test_bytes_for_a_side_whose_tls_is_over_are_counted(stage: Stage) -> N
         both.server.send(encode_frame(2, bytes(5000)))
     await both.server.until(lambda end: "rst" in end.ends)
     await stage.proxy.over(both.target)
-
-

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import h2.errors
+import h2.events
 from mitmproxy import connection, http
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer, server, tunnel
@@ -18,12 +20,16 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import tcp, tls, websocket
 from mitmproxy.proxy.layers.http._http1 import Http1Connection
+from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.layers.tcp import TcpEndHook
 from mitmproxy.proxy.layers.websocket import WebsocketEndHook
 from OpenSSL import SSL
 
 type UpgradedLayer = websocket.WebsocketLayer | tcp.TCPLayer
 """What carries the bytes after a 101: TCPLayer where mitmproxy does not call it a WebSocket."""
+
+type OnExtendedConnect = Callable[[connection.Client, list[tuple[str, str]]], None]
+"""Told of a client that asks for a WebSocket over HTTP/2 (RFC 8441): who, and all its headers."""
 
 type Sink = Callable[[events.Event], Iterator[commands.Command]]
 
@@ -297,15 +303,47 @@ class Original:
 
 
 class OriginalHttpLayer(http_layers.HttpLayer):
-    """An HttpLayer whose streams are `OriginalStream`s."""
+    """An HttpLayer whose streams are `OriginalStream`s, and which hears of WebSockets over HTTP/2."""
+
+    on_extended_connect: OnExtendedConnect
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Start) and self.context.client.alpn == b"h2":
+            self.connections.setdefault(
+                self.context.client, NotingHttp2Server(self.context.fork(), self.on_extended_connect)
+            )
+        yield from super()._handle_event(event)
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self.streams[stream_id] = stream = OriginalStream(self.context.fork(), stream_id)
         yield from self.event_to_child(stream, events.Start())
 
 
-def note_originals(next_layer: layer.NextLayer) -> None:
+class NotingHttp2Server(Http2Server):
+    """Resets the stream of an extended CONNECT, where mitmproxy would end the whole connection."""
+
+    def __init__(self, context: Context, on_extended_connect: OnExtendedConnect) -> None:
+        super().__init__(context)
+        self._on_extended_connect = on_extended_connect
+
+    def handle_h2_event(self, event: h2.events.Event) -> layer.CommandGenerator[bool]:
+        if not isinstance(event, h2.events.RequestReceived):
+            return (yield from super().handle_h2_event(event))
+        headers = [
+            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in event.headers
+        ]
+        if not any(name == ":protocol" for name, _ in headers):
+            return (yield from super().handle_h2_event(event))
+        self._on_extended_connect(self.context.client, headers)
+        self.h2_conn.reset_stream(event.stream_id, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED)
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        return False
+
+
+def note_originals(next_layer: layer.NextLayer, on_extended_connect: OnExtendedConnect) -> None:
     """Called in the `next_layer` hook: HTTP layers just chosen get streams that note the original request."""
     for each in next_layer.context.layers:
         if type(each) is http_layers.HttpLayer:
             each.__class__ = OriginalHttpLayer
+            assert isinstance(each, OriginalHttpLayer)
+            each.on_extended_connect = on_extended_connect

@@ -225,7 +225,7 @@ class Leg(asyncio.Protocol):
     def _receive_tls(self, data: bytes) -> None:
         pipe = self.pipe
         assert pipe is not None
-        if pipe.alert is not None:
+        if self.came_to_end and pipe.alert:
             return  # said already; TLS has no more to say
         try:
             plain = pipe.decrypt(data)

@@ -16,7 +16,7 @@ class TlsPipe:
         self.notified = False
         """The peer sent close_notify."""
         self.alert: str | None = None
-        """What ended decryption: a fatal alert's name (RFC 8446 6.2), or `bad record: …` and OpenSSL's reason."""
+        """What ended decryption: a fatal alert's name (RFC 8446 6.2), or `bad record: …`."""
 
     def decrypt(self, data: bytes) -> bytes:
         """Plaintext of the records that `data` completes. `notified` and `alert` may change."""

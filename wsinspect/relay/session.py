@@ -12,7 +12,7 @@ After each of the first three, call the last three in that order.
 
 from __future__ import annotations
 
-from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Side
+from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Sent, Side
 from wsinspect.relay.commands import Answer, Inject
 from wsinspect.relay.direction import Direction, Output
 
@@ -109,6 +109,10 @@ class Session:
         self._directions[side].go_blind()
         self._fact(now_ns, Notice(code="fault", text=text, level="error", side=side))
 
+    def sent(self, sent: Sent) -> None:
+        """The shell itself put these frames out (where another's word decides about messages)."""
+        self._records.append(sent)
+
     def notice(self, notice: Notice, now_ns: int) -> None:
         """A fact that the shell found."""
         self._fact(now_ns, notice)
@@ -127,7 +131,7 @@ class Session:
         """Put a frame in, now or at the next boundary of its direction."""
         self.settle(now_ns)
         direction = self._directions[command.side]
-        refusal = self._refusal(direction, command)
+        refusal = self.refusal(command)
         if refusal:
             return Answer(False, refusal)
         direction.waiting.append(command)
@@ -157,7 +161,9 @@ class Session:
                 self._fact(now_ns, Notice(code="blind", text=text, level="warning", side=direction.side))
         return bool(self._records)
 
-    def _refusal(self, direction: Direction, command: Inject) -> str:
+    def refusal(self, command: Inject) -> str:
+        """Why nothing can be put in; empty where it can."""
+        direction = self._directions[command.side]
         if direction.ended or self.stopped:
             return f"the {command.side.word} has ended"
         if direction.scan.blind:
