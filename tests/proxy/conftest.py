@@ -77,11 +77,15 @@ async def open_through(
     glued_request: bytes = b"",
     glued_answer: bytes = b"",
     listening: RawServer | None = None,
+    under: str = "",
     **headers: str,
 ) -> Opened:
-    """A WebSocket through the proxy; `listening`: the server, where the test has it open already."""
+    """A WebSocket through the proxy.
+
+    `listening`: the server, where the test has it open already; `under`: how the path begins.
+    """
     server = listening or await stage.server(server_tls).start()
-    target = f"/{uuid4().hex}"
+    target = f"{under}/{uuid4().hex}"
     client = await stage.client(client_tls, server_tls=server_tls)
     client.send(request(target) + glued_request)
     end = await server.accepted()

@@ -175,11 +175,20 @@ class RawEnd(asyncio.Protocol):
     async def ended(self, *ends: str) -> None:
         await self.until(lambda end: end.ends == list(ends))
 
-    async def flushed(self) -> None:
+    async def flushed(self, timeout_s: float = TIMEOUT_S) -> None:
         """Everything sent has left the transport's buffer."""
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while self.transport.get_write_buffer_size():
                 await asyncio.sleep(0.001)
+
+    async def blocked(self) -> None:
+        """What was sent waits here, and has not moved for half a second: the whole way is full."""
+        async with asyncio.timeout(2 * TIMEOUT_S):
+            last, still = -1, 0
+            while still < 10:
+                await asyncio.sleep(0.05)
+                now = self.transport.get_write_buffer_size()
+                still, last = (still + 1 if now == last and now else 0), now
 
     async def take_head(self) -> bytes:
         """Wait for an HTTP head, and remove it from `received`."""

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from wsinspect.model import How, Side
-from wsinspect.proxy.sockets import errno_name, how_of, read_rest, reset_on_close, tcp_info, unacked_bytes
+from wsinspect.proxy.sockets import (
+    acked_bytes,
+    errno_name,
+    how_of,
+    read_rest,
+    reset_on_close,
+    tcp_info,
+    unacked_bytes,
+)
 from wsinspect.relay.ends import DRAIN_S, Finish
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from wsinspect.proxy.tls_pipe import Pipe
 
 _DRAIN_POLL_S = 0.005
+_SUDDEN = frozenset({How.RST, How.TIMEOUT, How.UNREACHABLE})
 
 
 @dataclass(slots=True)
@@ -33,8 +42,8 @@ class Leg(asyncio.Protocol):
     """The socket that leads to `side`: what it sends comes in here, what it shall get goes out here."""
 
     __slots__ = (
-        "_draining_until", "_finishing", "came_to_end", "errno", "gone", "old", "peer", "pending",
-        "pending_end", "pipe", "side", "sock", "takeover", "transport",
+        "_acked_before", "_draining_until", "_finishing", "_written", "came_to_end", "errno", "gone", "old",
+        "peer", "pending", "pending_end", "pipe", "side", "sock", "takeover", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +69,11 @@ class Leg(asyncio.Protocol):
         """What the watcher saw; it outranks what asyncio says next."""
         self._finishing = False
         self._draining_until: float | None = None
+        self._written = 0
+        acked = acked_bytes(self.sock)
+        waiting = transport.get_write_buffer_size() + unacked_bytes(self.sock)
+        self._acked_before = None if acked is None else acked + waiting
+        """What will have been acknowledged once all is that was written before the takeover."""
 
     # ------------------------------------------------------------------------------- asyncio's callbacks
 
@@ -162,8 +176,10 @@ class Leg(asyncio.Protocol):
             if self.gone and self.peer._draining_until is None:
                 self.peer.abort()  # as a kernel answers data for a socket that is closed
         elif self.pipe is None:
+            self._written += len(data)
             self.transport.write(data)
         elif records := self.pipe.encrypt(data):
+            self._written += len(records)
             self.transport.write(records)
         else:  # TLS has said its last word on this leg
             self.takeover.undelivered(self, len(data))
@@ -270,7 +286,16 @@ class Leg(asyncio.Protocol):
         self.abort()
 
     def _ended(self, how: How, *, errno: str | None = None, detail: str = "") -> None:
-        self.takeover.ended(self, how, errno=errno, detail=detail, info=tcp_info(self.sock))
+        discarded = self._unacknowledged() if how in _SUDDEN else 0
+        info = tcp_info(self.sock)
+        self.takeover.ended(self, how, errno=errno, detail=detail, info=info, discarded=discarded)
+
+    def _unacknowledged(self) -> int:
+        """Of what was written to this side since the takeover (TLS records included). 0 where unknown."""
+        acked = acked_bytes(self.sock)
+        if acked is None or self._acked_before is None:
+            return 0
+        return max(0, self._written - max(0, acked - self._acked_before))
 
     def _drain_then_reset(self) -> None:
         """Wait until what was written is acknowledged: a reset overtakes the rest [measured]."""

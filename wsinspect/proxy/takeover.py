@@ -200,13 +200,28 @@ class Takeover:
             self.fault(leg, exc)
 
     def ended(
-        self, leg: Leg, how: How, *, errno: str | None, detail: str, info: dict[str, int] | None
+        self,
+        leg: Leg,
+        how: How,
+        *,
+        errno: str | None,
+        detail: str,
+        info: dict[str, int] | None,
+        discarded: int,
     ) -> None:
         """One side ended; the other leg gets the same."""
         if how is How.CLOSE_NOTIFY:
             self._notified.add(leg.side)
         try:
-            self.session.end(leg.side, how, time.monotonic_ns(), errno=errno, detail=detail, tcp_info=info)
+            self.session.end(
+                leg.side,
+                how,
+                time.monotonic_ns(),
+                errno=errno,
+                detail=detail,
+                discarded_bytes=discarded,
+                tcp_info=info,
+            )
             self._pump()
         except Exception as exc:
             self.fault(leg, exc)

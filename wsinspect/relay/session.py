@@ -64,6 +64,7 @@ class Session:
         *,
         errno: str | None = None,
         detail: str = "",
+        discarded_bytes: int = 0,
         tcp_info: dict[str, int] | None = None,
     ) -> None:
         """`side` ended; the other leg gets the same. After a reset nothing goes back to `side` either."""
@@ -71,7 +72,15 @@ class Session:
         self.settle(now_ns)
         if self.first_end is None:
             self.first_end = side
-        self._fact(now_ns, Ended(side=side, how=how, errno=errno, detail=detail, tcp_info=tcp_info))
+        ended = Ended(
+            side=side,
+            how=how,
+            errno=errno,
+            detail=detail,
+            discarded_bytes=discarded_bytes,
+            tcp_info=tcp_info,
+        )
+        self._fact(now_ns, ended)
         if direction.waiting:
             text = (
                 f"{len(direction.waiting)} injection(s) never found a boundary before the {side.word} ended"
