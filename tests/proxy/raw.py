@@ -40,10 +40,14 @@ class RawEnd(asyncio.Protocol):
         self._ready = context is None
         self._early = b""
         if context is not None:
-            self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self._tls = context.wrap_bio(
-                self._in, self._out, server_side=server, server_hostname=None if server else name
-            )
+            self._wrap(context, server, name)
+
+    def _wrap(self, context: ssl.SSLContext, server: bool, name: str) -> None:
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._in, self._out, server_side=server, server_hostname=None if server else name
+        )
+        self._ready = False
 
     # asyncio
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -114,6 +118,11 @@ class RawEnd(asyncio.Protocol):
             self.transport.write(data)
 
     # what a test does
+    def start_tls(self, context: ssl.SSLContext, name: str = "localhost") -> None:
+        """A client's TLS from here on, inside a tunnel."""
+        self._wrap(context, False, name)
+        self._shake()
+
     def send(self, data: bytes) -> None:
         if self._tls is None:
             self.transport.write(data)
