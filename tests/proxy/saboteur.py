@@ -5,11 +5,15 @@ Where is in the request's path: `/break-STEP/…`; all other connections are lef
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from mitmproxy.proxy.events import ConnectionClosed
+
 from wsinspect.proxy import contract
 from wsinspect.proxy.leg import Leg
+from wsinspect.proxy.relays import Relays
 from wsinspect.proxy.takeover import Takeover
 from wsinspect.proxy.watcher import EdgeWatcher
 
@@ -101,3 +105,19 @@ def _flow_control(name: str, function: Callable[..., Any]) -> Callable[..., Any]
 Takeover.pause_reading = _flow_control("pause", Takeover.pause_reading)  # type: ignore[method-assign]
 Takeover.resume_reading = _flow_control("resume", Takeover.resume_reading)  # type: ignore[method-assign]
 Takeover.read_on = _flow_control("read-on", Takeover.read_on)  # type: ignore[method-assign]
+
+
+upgraded = Relays.upgraded
+
+
+async def upgraded_late(self: Relays, handler: Any, wanted: Any) -> None:
+    """`/break-late/`: the takeover begins once mitmproxy has seen one side end."""
+    found = contract.find_upgraded(handler, wanted)
+    step = _wanted(found.flow) if found else ""
+    if found and step == "late":
+        while not any(isinstance(each, ConnectionClosed) for each in found.layer._paused_event_queue):
+            await asyncio.sleep(0.005)
+    await upgraded(self, handler, wanted)
+
+
+Relays.upgraded = upgraded_late  # type: ignore[method-assign]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.proxy.conftest import Stage, open_through, staged
+from tests.proxy.raw import TIMEOUT_S, RawEnd
 from tests.proxy.running import facts
 from wsinspect.capture.timeline import FrameEvent
 from wsinspect.model import Closed, Ended, How, Notice, Side
+from wsinspect.proxy.sockets import unacked_bytes
 from wsinspect.wire.frames import encode_frame
 
 SCRIPT = Path(__file__).with_name("saboteur.py")
@@ -18,6 +21,7 @@ UP = encode_frame(1, b"from the client", mask=b"abcd")
 DOWN = encode_frame(1, b"from the server")
 
 both_kinds = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+every_side = pytest.mark.parametrize("side", list(Side), ids=["client", "server"])
 STEPS = ["install", "watch-first", "watch", "drain", "queue", "replay", "live-first", "live"]
 
 
@@ -116,3 +120,65 @@ async def test_other_connections_are_left_alone(broken: Stage) -> None:
     events = await broken.proxy.over(both.target)
     assert [end.how for end in facts(events, Ended)] == [How.RST]
     assert not facts(events, Notice)
+
+
+async def late(broken: Stage, side: Side, tls: bool) -> tuple[RawEnd, RawEnd, str, bytes]:
+    """A connection taken over only once `side` has ended: that side, the other, path, what was sent."""
+    both = await open_through(broken, client_tls=tls, server_tls=tls, under="/break-late")
+    ender, watcher = (both.client, both.server)[:: 1 if side is Side.CLIENT else -1]
+    stream = (UP if side is Side.CLIENT else DOWN) * 3
+    ender.send(stream)
+    async with asyncio.timeout(TIMEOUT_S):
+        sock = ender.transport.get_extra_info("socket")
+        while ender.transport.get_write_buffer_size() or unacked_bytes(sock):
+            await asyncio.sleep(0.001)
+    return ender, watcher, both.target, stream
+
+
+@both_kinds
+@every_side
+async def test_a_reset_before_the_takeover_began_is_a_reset(broken: Stage, side: Side, tls: bool) -> None:
+    """mitmproxy's reader saw it, and its socket is closed; what it had read before still arrives."""
+    ender, watcher, target, stream = await late(broken, side, tls)
+    ender.reset()
+    await watcher.until(lambda end: end.ends == ["rst"])
+    assert watcher.received == stream
+    events = await broken.proxy.over(target)
+    assert [(end.side, end.how, end.errno) for end in facts(events, Ended)] == [(side, How.RST, "ECONNRESET")]
+    assert not facts(events, Notice)
+    assert facts(events, Closed)[0].frames == ((3, 0) if side is Side.CLIENT else (0, 3))
+
+
+@both_kinds
+@every_side
+async def test_a_fin_before_the_takeover_began_is_a_fin(broken: Stage, side: Side, tls: bool) -> None:
+    ender, watcher, target, stream = await late(broken, side, tls)
+    ender.fin()
+    await watcher.ended("fin")
+    assert watcher.received == stream
+    watcher.send(UP)
+    await ender.got(len(UP))
+    watcher.fin()
+    events = await broken.proxy.over(target)
+    assert [(end.side, end.how) for end in facts(events, Ended)] == [(side, How.FIN), (side.other, How.FIN)]
+
+
+@pytest.mark.parametrize("with_fin", [False, True], ids=["alone", "with-fin"])
+@every_side
+async def test_a_close_notify_before_the_takeover_began_is_one(
+    broken: Stage, side: Side, with_fin: bool
+) -> None:
+    ender, watcher, target, stream = await late(broken, side, True)
+    ender.close_notify()
+    if with_fin:
+        ender.fin()
+    await watcher.ended(*["close_notify", "fin"][: 1 + with_fin])
+    assert watcher.received == stream
+    ender.fin()
+    await watcher.ended("close_notify", "fin")
+    watcher.close()
+    events = await broken.proxy.over(target)
+    assert [(end.side, end.how) for end in facts(events, Ended)][:2] == [
+        (side, How.CLOSE_NOTIFY),
+        (side, How.FIN),
+    ]

@@ -33,7 +33,9 @@ async def pull(stage: Stage, lever: str, target: str = "") -> Any:
     return json.loads(bytes(client.received))
 
 
-async def nothing_left(stage: Stage, before: dict[str, Any] | None = None) -> dict[str, Any]:
+async def nothing_left(
+    stage: Stage, before: dict[str, Any] | None = None, limit_s: float = TIMEOUT_S
+) -> dict[str, Any]:
     """Wait until the lever's own connection is the only one, with no more tasks and fds than before."""
     state: dict[str, Any] = {}
 
@@ -43,7 +45,7 @@ async def nothing_left(stage: Stage, before: dict[str, Any] | None = None) -> di
         return before is None or all(state[name] <= before[name] for name in ("fds", "tasks"))
 
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(limit_s):
             state = await pull(stage, "state")
             while not is_clean():
                 await asyncio.sleep(0.02)

@@ -263,6 +263,16 @@ def reader_buffer(reader: asyncio.StreamReader) -> int:
     return len(reader._buffer)  # type: ignore[attr-defined]
 
 
+def at_eof(reader: asyncio.StreamReader) -> bool:
+    """Whether EOF was fed to it, read or not."""
+    return bool(reader._eof)  # type: ignore[attr-defined]
+
+
+def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """What a reader holds whose socket has failed: it raises that failure before it would hand this over."""
+    return bytes(reader._buffer)  # type: ignore[attr-defined]
+
+
 def never_time_out(handler: server.ConnectionHandler) -> None:
     """`tcp_timeout` must never end a relayed connection: it sees none of the bytes.
 

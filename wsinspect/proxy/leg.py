@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from wsinspect.model import How, Side
+from wsinspect.proxy import contract
 from wsinspect.proxy.sockets import (
     acked_bytes,
     errno_name,
@@ -53,8 +54,11 @@ class Leg(asyncio.Protocol):
         self.side = side
         self.peer: Leg  # set by the takeover, once both legs exist
         self.transport = transport
-        self.old = cast(asyncio.Protocol, transport.get_protocol())
-        """mitmproxy's protocol: told of the end, and of writability until the takeover is complete."""
+        self.old = cast("asyncio.Protocol | None", transport.get_protocol())
+        """mitmproxy's protocol: told of the end, and of writability until the takeover is complete.
+
+        None where the transport was closed before, and so told of it before.
+        """
         self.sock: Any = transport.get_extra_info("socket")
         self.pipe = pipe
         self.pending: list[bytes] | None = []
@@ -63,7 +67,7 @@ class Leg(asyncio.Protocol):
         """An end before the takeover is complete."""
         self.came_to_end = False
         """EOF was read, or the socket failed."""
-        self.gone = False
+        self.gone = self.old is None
         """The transport is closed."""
         self.errno = 0
         """What the watcher saw; it outranks what asyncio says next."""
@@ -118,7 +122,7 @@ class Leg(asyncio.Protocol):
     def pause_writing(self) -> None:
         try:
             self.takeover.pause_reading(self.peer)
-            if self.pending is not None:
+            if self.pending is not None and self.old is not None:
                 self.old.pause_writing()
         except Exception as exc:  # asyncio buffers on
             self.takeover.fault(self.peer, exc)
@@ -126,7 +130,7 @@ class Leg(asyncio.Protocol):
     def resume_writing(self) -> None:
         try:
             self.takeover.resume_reading(self.peer)
-            if self.pending is not None:
+            if self.pending is not None and self.old is not None:
                 self.old.resume_writing()
         except Exception as exc:
             self.takeover.fault(self.peer, exc)
@@ -135,6 +139,8 @@ class Leg(asyncio.Protocol):
     def go_live(self) -> None:
         """The takeover is complete: what came meanwhile is replayed, then reading goes on."""
         pending, self.pending = self.pending, None
+        if self.pipe is not None and self.pipe.shut:
+            self._ended(How.CLOSE_NOTIFY)
         for data in pending or ():
             self.data_received(data)
         if self.pending_end is not None:
@@ -142,11 +148,21 @@ class Leg(asyncio.Protocol):
         elif self.errno:
             self.takeover.read_on(self)
 
-    def ended_early(self, failure: BaseException | None) -> None:
-        """mitmproxy's reader saw the end before the takeover did."""
-        number = failure.errno if isinstance(failure, OSError) and failure.errno else 0
+    def ended_early(self, reader: asyncio.StreamReader) -> None:
+        """mitmproxy saw the end before the takeover did: its TLS a close_notify, or its reader EOF."""
+        if self.pipe is not None and self.pipe.shut and not contract.at_eof(reader):
+            return  # go_live says it; TCP is still open
         if not self.came_to_end:
-            self.pending_end = self.pending_end or PendingEnd(lost=failure is not None, errno=number)
+            self.pending_end = self.pending_end or PendingEnd()
+
+    def gone_early(self, reader: asyncio.StreamReader) -> None:
+        """The socket was closed before the takeover: what mitmproxy's reader held is still forwarded."""
+        failure = reader.exception()
+        rest = contract.rest_of(reader) if failure is not None else b""  # else its read task has taken all
+        if rest and self.pending is not None:
+            self.pending.append(rest)
+        number = failure.errno if isinstance(failure, OSError) and failure.errno else 0
+        self.pending_end = PendingEnd(lost=failure is not None, errno=number)
 
     def is_ending(self) -> bool:
         """The outgoing half has ended, so that this leg will go by itself."""
@@ -155,6 +171,8 @@ class Leg(asyncio.Protocol):
     def give_back(self) -> None:
         """The takeover failed: the old protocol comes back and hears what came meanwhile."""
         pending, self.pending = self.pending, None
+        if self.old is None:
+            return  # it was closed before, and mitmproxy knows
         if not self.gone:
             self.transport.set_protocol(self.old)
         for data in pending or ():

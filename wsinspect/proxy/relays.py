@@ -71,7 +71,9 @@ class Relays:
                 relay = Takeover(found, session, self._writer, self._watcher, self._finished)
                 self.live[conn] = relay
                 await relay.start()
-            except TakeoverFailed as exc:
+            except Exception as exc:  # whatever it was: the old protocols are in place
+                if not isinstance(exc, TakeoverFailed):
+                    logger.error("the takeover of connection %d failed: %r", conn, exc, exc_info=exc)
                 self._attempts.notice(
                     conn, "takeover-failed", f"mitmproxy's layers carry this connection: {exc}"
                 )

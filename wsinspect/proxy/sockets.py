@@ -96,7 +96,7 @@ def unacked_bytes(sock: Any) -> int:
 
     try:
         packed = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: closed
         return 0
     return int(struct.unpack("i", packed)[0])
 

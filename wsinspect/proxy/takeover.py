@@ -88,8 +88,6 @@ class Takeover:
         assert isinstance(writer, asyncio.StreamWriter)
         transport = writer.transport
         assert isinstance(transport, asyncio.Transport)
-        if transport.get_protocol() is None:
-            raise TakeoverFailed(f"the {side.word}'s socket is closed already")
         return Leg(self, side, transport, pipe)
 
     # ------------------------------------------------------------------------------------------ the start
@@ -100,13 +98,16 @@ class Takeover:
         try:
             contract.install_sink(layer, self._sink)
             for leg in self.legs:
-                leg.transport.pause_reading()
-                leg.transport.set_protocol(leg)
-                self.watcher.watch(leg.sock, leg.socket_failed)
+                if not leg.gone:  # a reset may have come between the 101 and now
+                    leg.transport.pause_reading()
+                    leg.transport.set_protocol(leg)
+                    self.watcher.watch(leg.sock, leg.socket_failed)
             await self._readers_are_empty()
             # No await from here on: nothing may come in between.
             self._replay_queue()
             for leg in self.legs:
+                if leg.gone and leg.pending_end is None:
+                    leg.gone_early(self._reader(leg))
                 leg.go_live()
         except Exception as exc:
             logger.error("the takeover of connection %d failed: %r", self.session.conn, exc, exc_info=exc)
@@ -130,7 +131,7 @@ class Takeover:
             held = sum(
                 contract.reader_buffer(reader)
                 for reader in readers
-                if isinstance(reader, asyncio.StreamReader)
+                if isinstance(reader, asyncio.StreamReader) and reader.exception() is None
             )
             quiet = 0 if held or contract.is_handling(self.upgraded.handler) else quiet + 1
             if held:
@@ -154,13 +155,18 @@ class Takeover:
             self.forward(self._leg_of(event), bytes(event.data))
         elif isinstance(event, events.ConnectionClosed):
             leg = self._leg_of(event)
-            reader = (
-                self.upgraded.client_io.reader if leg.side is Side.CLIENT else self.upgraded.server_io.reader
-            )
-            failure = reader.exception() if isinstance(reader, asyncio.StreamReader) else None
-            leg.ended_early(failure)
+            if leg.gone:
+                leg.gone_early(self._reader(leg))
+            else:
+                leg.ended_early(self._reader(leg))
         elif isinstance(event, events.MessageInjected):
             self._inject_event(event)
+
+    def _reader(self, leg: Leg) -> asyncio.StreamReader:
+        """mitmproxy's reader of the leg's socket."""
+        io = self.upgraded.client_io if leg.side is Side.CLIENT else self.upgraded.server_io
+        assert isinstance(io.reader, asyncio.StreamReader)
+        return io.reader
 
     def _leg_of(self, event: events.ConnectionEvent) -> Leg:
         return self.legs[0 if event.connection is self.upgraded.flow.client_conn else 1]
@@ -296,7 +302,8 @@ class Takeover:
         if leg.pending is not None:
             return  # the start of the takeover sees to it
         try:
-            leg.old.connection_lost(exc)
+            if leg.old is not None:
+                leg.old.connection_lost(exc)
         except Exception:
             logger.exception("mitmproxy's protocol could not be told of the end")
         if not leg.peer.is_ending():

@@ -18,6 +18,11 @@ class TlsPipe:
         self.alert: str | None = None
         """What ended decryption: a fatal alert's name (RFC 8446 6.2), or `bad record: …`."""
 
+    @property
+    def shut(self) -> bool:
+        """The peer's close_notify was read, perhaps by mitmproxy before the takeover."""
+        return bool(self._tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+
     def decrypt(self, data: bytes) -> bytes:
         """Plaintext of the records that `data` completes. `notified` and `alert` may change."""
         tls = self._tls
@@ -77,6 +82,10 @@ class NestedTls:
     @property
     def notified(self) -> bool:
         return any(pipe.notified for pipe in self._pipes)
+
+    @property
+    def shut(self) -> bool:
+        return any(pipe.shut for pipe in self._pipes)
 
     @property
     def alert(self) -> str | None:
