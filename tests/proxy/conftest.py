@@ -76,11 +76,16 @@ async def open_through(
     server_tls: bool,
     glued_request: bytes = b"",
     glued_answer: bytes = b"",
+    listening: RawServer | None = None,
+    under: str = "",
     **headers: str,
 ) -> Opened:
-    """A WebSocket through the proxy."""
-    server = await stage.server(server_tls).start()
-    target = f"/{uuid4().hex}"
+    """A WebSocket through the proxy.
+
+    `listening`: the server, where the test has it open already; `under`: how the path begins.
+    """
+    server = listening or await stage.server(server_tls).start()
+    target = f"{under}/{uuid4().hex}"
     client = await stage.client(client_tls, server_tls=server_tls)
     client.send(request(target) + glued_request)
     end = await server.accepted()

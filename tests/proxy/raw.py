@@ -18,6 +18,8 @@ TIMEOUT_S = 15.0
 
 LEFT_OPEN: list[RawEnd | RawServer] = []
 """Ends and servers of the running test; conftest.py closes them behind it."""
+BROKEN_RECORD = b"\x17\x03\x03\x00\x28" + bytes(40)
+"""TLS application data that no key decrypts."""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -30,7 +32,7 @@ class RawEnd(asyncio.Protocol):
         self.received = bytearray()
         """Application bytes so far; `take_head` removes the HTTP head."""
         self.ends: list[str] = []
-        """Of close_notify, fin, rst, in the order seen."""
+        """Of close_notify, alert, fin, rst, in the order seen."""
         self.transport: asyncio.Transport
         self._changed = asyncio.Event()
         LEFT_OPEN.append(self)
@@ -38,10 +40,14 @@ class RawEnd(asyncio.Protocol):
         self._ready = context is None
         self._early = b""
         if context is not None:
-            self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self._tls = context.wrap_bio(
-                self._in, self._out, server_side=server, server_hostname=None if server else name
-            )
+            self._wrap(context, server, name)
+
+    def _wrap(self, context: ssl.SSLContext, server: bool, name: str) -> None:
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._in, self._out, server_side=server, server_hostname=None if server else name
+        )
+        self._ready = False
 
     # asyncio
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,6 +102,9 @@ class RawEnd(asyncio.Protocol):
                 break
             except ssl.SSLZeroReturnError:
                 part = b""
+            except ssl.SSLError as error:
+                self.ends.append("alert" if "ALERT" in (error.reason or "") else f"tls: {error.reason}")
+                break
             if not part:
                 if "close_notify" not in self.ends:
                     self.ends.append("close_notify")
@@ -109,6 +118,11 @@ class RawEnd(asyncio.Protocol):
             self.transport.write(data)
 
     # what a test does
+    def start_tls(self, context: ssl.SSLContext, name: str = "localhost") -> None:
+        """A client's TLS from here on, inside a tunnel."""
+        self._wrap(context, False, name)
+        self._shake()
+
     def send(self, data: bytes) -> None:
         if self._tls is None:
             self.transport.write(data)
@@ -124,6 +138,16 @@ class RawEnd(asyncio.Protocol):
         try:
             self._tls.unwrap()
         except ssl.SSLWantReadError:
+            pass
+        self._flush()
+
+    def fatal_alert(self) -> None:
+        """Make our TLS refuse a record of its own: it says bad_record_mac to the other side."""
+        assert self._tls is not None
+        self._in.write(BROKEN_RECORD)
+        try:
+            self._tls.read(1)
+        except ssl.SSLError:
             pass
         self._flush()
 
@@ -160,11 +184,20 @@ class RawEnd(asyncio.Protocol):
     async def ended(self, *ends: str) -> None:
         await self.until(lambda end: end.ends == list(ends))
 
-    async def flushed(self) -> None:
+    async def flushed(self, timeout_s: float = TIMEOUT_S) -> None:
         """Everything sent has left the transport's buffer."""
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while self.transport.get_write_buffer_size():
                 await asyncio.sleep(0.001)
+
+    async def blocked(self) -> None:
+        """What was sent waits here, and has not moved for half a second: the whole way is full."""
+        async with asyncio.timeout(2 * TIMEOUT_S):
+            last, still = -1, 0
+            while still < 10:
+                await asyncio.sleep(0.05)
+                now = self.transport.get_write_buffer_size()
+                still, last = (still + 1 if now == last and now else 0), now
 
     async def take_head(self) -> bytes:
         """Wait for an HTTP head, and remove it from `received`."""

@@ -27,24 +27,25 @@ class RunningProxy:
     def __init__(
         self, capture: Path, modes: list[str], *arguments: str, program: list[str] | None = None
     ) -> None:
+        words = [f"--mode={mode}" for mode in modes]
+        self._start(
+            capture, [*(program or [*PROGRAM, "proxy"]), *words, "-p", "0", "-w", str(capture), *arguments]
+        )
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(self.ports) < len(modes) and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(self.ports) == len(modes), self.stderr
+
+    def _start(self, capture: Path, words: list[str]) -> None:
         self.capture = capture
         self.ports: list[int] = []
         self._reader: Reader | None = None
         self._timeline = Timeline()
         self._events: list[Event] = []
         self.stderr = ""
-        words = [f"--mode={mode}" for mode in modes]
-        self.process = subprocess.Popen(
-            [*(program or [*PROGRAM, "proxy"]), *words, "-p", "0", "-w", str(capture), *arguments],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self._reading = threading.Thread(target=self._read_stderr, daemon=True)
         self._reading.start()
-        deadline = time.monotonic() + TIMEOUT_S
-        while len(self.ports) < len(modes) and self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert len(self.ports) == len(modes), self.stderr
 
     @property
     def port(self) -> int:

@@ -133,7 +133,7 @@ def test_a_stream_reader_counts_what_it_holds() -> None:
 def test_http_layers_make_streams_that_note_the_original() -> None:
     chosen = http_layers.HttpLayer(make_context(), http_layers.HTTPMode.regular)
     next_layer = layer.NextLayer(chosen.context)
-    contract_http.note_originals(next_layer)
+    contract_http.note_originals(next_layer, lambda client, headers: None)
     assert type(chosen) is contract_http.OriginalHttpLayer
     assert "self.make_stream(command.event.stream_id)" in inspect.getsource(
         http_layers.HttpLayer.event_to_child

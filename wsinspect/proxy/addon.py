@@ -16,7 +16,18 @@ from wsinspect.errors import WsinspectError
 from wsinspect.model import Failed
 from wsinspect.proxy import contract, contract_http
 from wsinspect.proxy.attempts import Attempts, errno_in, is_attempt, phase_of
+from wsinspect.proxy.hooked import who_wants_messages
 from wsinspect.proxy.relays import Relays
+
+STREAMS = ("text/event-stream", "application/grpc", "application/x-ndjson", "multipart/x-mixed-replace")
+"""Content types whose bodies have no end worth waiting for."""
+
+
+def streams(option: str, message: http.Message) -> bool:
+    """Whether a body passes unbuffered."""
+    if option == "auto":
+        return message.headers.get("content-type", "").strip().lower().startswith(STREAMS)
+    return option == "all"
 
 
 class WsInspect:
@@ -25,8 +36,8 @@ class WsInspect:
     def __init__(self, writer: Writer | None = None, *, stream_others: bool = False) -> None:
         """`writer`: the capture, else one is opened by the option `wsinspect_capture`.
 
-        `stream_others`: HTTP that is not an upgrade passes unbuffered; off under `mitmdump -s`, where
-        other addons may want the bodies.
+        `stream_others`: all HTTP that is not an upgrade passes unbuffered, unless the option
+        `wsinspect_stream` says otherwise; under `mitmdump -s` other addons may want the bodies.
         """
         self._writer = writer
         self._owns_writer = writer is None
@@ -52,13 +63,32 @@ class WsInspect:
             "Take the sockets over where possible (auto), or leave the bytes in mitmproxy's layers (layer).",
             choices=("auto", "layer"),
         )
+        loader.add_option(
+            "wsinspect_stream",
+            str,
+            "all" if self._stream_others else "auto",
+            "Which other HTTP passes unbuffered: all; auto, which is event streams, gRPC, NDJSON and "
+            "multipart/x-mixed-replace, so that other addons see all other bodies; or none (off).",
+            choices=("auto", "all", "off"),
+        )
+        loader.add_option(
+            "wsinspect_hooks",
+            str,
+            "auto",
+            "Whether each WebSocket message fires mitmproxy's hooks: where another addon has "
+            "websocket_message or mitmproxy's screen shows messages (auto), always (on), never (off).",
+            choices=("auto", "on", "off"),
+        )
 
     def running(self) -> None:
         writer = self._writer or self._open_capture()
         self._writer = writer
         self.attempts = Attempts(writer)
         path = cast(Literal["auto", "layer"], ctx.options.wsinspect_path)
-        self.relays = Relays(writer, self.attempts, path)
+        self.relays = Relays(writer, self.attempts, path, self._who_wants_messages)
+
+    def _who_wants_messages(self) -> str:
+        return who_wants_messages(ctx.options.wsinspect_hooks, ctx.master, self)
 
     def _open_capture(self) -> Writer:
         try:
@@ -83,7 +113,10 @@ class WsInspect:
     # ---------------------------------------------------------------------------------------- handshakes
 
     def next_layer(self, next_layer: layer.NextLayer) -> None:
-        contract_http.note_originals(next_layer)
+        contract_http.note_originals(next_layer, self._websocket_over_http2)
+
+    def _websocket_over_http2(self, client: connection.Client, headers: list[tuple[str, str]]) -> None:
+        self.attempts.fail_over_http2(client, headers)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         self._note_target(flow)
@@ -95,8 +128,8 @@ class WsInspect:
         self._note_target(flow)
         if is_attempt(flow.request):
             self.attempts.begin(flow)
-        elif self._stream_others:
-            flow.request.stream = True
+        elif flow.response is None and streams(ctx.options.wsinspect_stream, flow.request):
+            flow.request.stream = flow.request.stream or True
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         response = flow.response
@@ -107,10 +140,12 @@ class WsInspect:
             handler = self._handler(flow.client_conn.id)
             if handler is not None:
                 contract.keep_glued_bytes(handler, flow)
-        elif attempt is not None and self._stream_others:
+        elif not streams(ctx.options.wsinspect_stream, response):
+            return
+        elif attempt is not None:
             response.stream = attempt.tap
-        elif self._stream_others:
-            response.stream = True
+        else:
+            response.stream = response.stream or True
 
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.status_code != 101:

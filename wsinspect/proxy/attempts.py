@@ -177,6 +177,34 @@ class Attempts:
         )
         self._fail(conn, failed)
 
+    def fail_over_http2(self, client: connection.Client, headers: list[Header]) -> None:
+        """Extended CONNECT (RFC 8441): the proxy did not offer it, and answers HTTP_1_1_REQUIRED."""
+        conn = self._writer.next_conn()
+        self.total += 1
+        pseudo = {name: value for name, value in headers if name.startswith(":")}
+        scheme = "ws" if pseudo.get(":scheme") == "http" else "wss"
+        target = pseudo.get(":path", "/")
+        self._fact(
+            conn,
+            Requested(
+                url=f"{scheme}://{pseudo.get(':authority', '')}{target}",
+                method="CONNECT",
+                target=target,
+                http_version="HTTP/2.0",
+                headers=headers,
+                client=address(client.peername),
+                listener=address(client.sockname),
+                mode=mode_name(client.proxy_mode),
+                client_leg=client.id,
+                tls=tls_of(client),
+            ),
+        )
+        text = (
+            f"{pseudo.get(':protocol')} over HTTP/2 (RFC 8441) was asked for, though not offered; the stream "
+            "was reset with HTTP_1_1_REQUIRED"
+        )
+        self._fail(conn, Failed(phase="http", message=text))
+
     def notice(self, conn: int, code: str, text: str) -> None:
         """Something to know about one connection, or (0) about all."""
         self._fact(conn, Notice(code=code, text=text, level="warning"))

@@ -140,6 +140,11 @@ def take_paused_events(upgraded: UpgradedLayer) -> list[events.Event]:
     return taken
 
 
+def put_paused_events(upgraded: UpgradedLayer, waiting: list[events.Event]) -> None:
+    """Back to the front of the layer's queue."""
+    upgraded._paused_event_queue.extendleft(reversed(waiting))
+
+
 def install_sink(upgraded: UpgradedLayer, sink: Sink) -> None:
     """From now on the layer hands its events to `sink` instead of relaying messages.
 
@@ -170,6 +175,7 @@ class RelayNudged(events.MessageInjected[None]):
 def finish_layer(upgraded: UpgradedLayer, flow: http.HTTPFlow) -> Iterator[commands.Command]:
     """The commands that end the layer as mitmproxy would have: every hook runs once."""
     vars(upgraded)["_handle_event"] = upgraded.done
+    vars(upgraded.flow or flow).pop("kill", None)
     yield commands.CloseConnection(upgraded.context.server)
     yield commands.CloseConnection(upgraded.context.client)
     if isinstance(upgraded, websocket.WebsocketLayer):
@@ -178,6 +184,30 @@ def finish_layer(upgraded: UpgradedLayer, flow: http.HTTPFlow) -> Iterator[comma
         yield TcpEndHook(upgraded.flow)
         upgraded.flow.live = False
     flow.live = False
+
+
+def is_done(upgraded: UpgradedLayer) -> bool:
+    """Whether `finish_layer` has run."""
+    return vars(upgraded).get("_handle_event") == upgraded.done
+
+
+def on_kill(upgraded: Upgraded, callback: Callable[[], None]) -> None:
+    """`flow.kill()` of another addon ends the relay: mitmproxy itself would never look at the mark again.
+
+    Held by the flow alone; a relay that has ended ignores it. A kill that came before counts too.
+    """
+    flow = upgraded.layer.flow
+    if flow is None:
+        return
+    kill = type(flow).kill
+
+    def killed() -> None:
+        kill(flow)
+        callback()
+
+    vars(flow)["kill"] = killed
+    if flow.error and flow.error.msg == flow.error.KILLED_MESSAGE:
+        callback()
 
 
 def cancel_legs(upgraded: Upgraded) -> None:
@@ -233,6 +263,16 @@ def _search_flow(context: Context, flow: http.HTTPFlow, seen: set[int]) -> http_
 def reader_buffer(reader: asyncio.StreamReader) -> int:
     """Bytes that a StreamReader still holds for mitmproxy's read task."""
     return len(reader._buffer)  # type: ignore[attr-defined]
+
+
+def at_eof(reader: asyncio.StreamReader) -> bool:
+    """Whether EOF was fed to it, read or not."""
+    return bool(reader._eof)  # type: ignore[attr-defined]
+
+
+def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """What a reader holds whose socket has failed: it raises that failure before it would hand this over."""
+    return bytes(reader._buffer)  # type: ignore[attr-defined]
 
 
 def never_time_out(handler: server.ConnectionHandler) -> None:

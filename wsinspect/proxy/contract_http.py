@@ -2,6 +2,7 @@
 
     OriginalHttpLayer     chosen in the `next_layer` hook in the place of every HttpLayer; makes the others
     OriginalHttp1Server   takes ws:// and wss:// in the absolute form, which mitmproxy answers with 400
+    NotingHttp2Server     hears of WebSockets over HTTP/2, which are not spoken
     OriginalStream        notes the request before Host and target are rewritten; in upstream mode it has
                           upgrades go through CONNECT, since many parents strip them from other requests
     Tunnel                a parent proxy, as a connection through CONNECT names it
@@ -12,10 +13,12 @@ tests/proxy/test_contract.py holds the tests of the names used here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+import h2.errors
+import h2.events
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import connection, http
 from mitmproxy.net import server_spec
@@ -27,6 +30,7 @@ from mitmproxy.proxy.layers.http import _upstream_proxy
 from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseProtocolError
 from mitmproxy.proxy.layers.http._hooks import HttpConnectUpstreamHook
 from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.layers.http._http2 import Http2Server
 
 _WEBSOCKET_SCHEME = re.compile(rb"[\r\n]*[A-Za-z]+ +(wss?)://", re.IGNORECASE)
 _REFUSED = "refused HTTP CONNECT request"
@@ -48,11 +52,17 @@ def original_of(request: http.Request) -> Original | None:
     return noted if isinstance(noted, Original) else None
 
 
-def note_originals(next_layer: layer.NextLayer) -> None:
+type OnExtendedConnect = Callable[[connection.Client, list[tuple[str, str]]], None]
+"""Told of a client that asks for a WebSocket over HTTP/2 (RFC 8441): who, and all its headers."""
+
+
+def note_originals(next_layer: layer.NextLayer, on_extended_connect: OnExtendedConnect) -> None:
     """Called in the `next_layer` hook: HTTP layers just chosen become `OriginalHttpLayer`s."""
     for each in next_layer.context.layers:
         if type(each) is http_layers.HttpLayer:
             each.__class__ = OriginalHttpLayer
+            assert isinstance(each, OriginalHttpLayer)
+            each.on_extended_connect = on_extended_connect
 
 
 class Tunnel(tuple[str, tuple[str, int]]):
@@ -101,6 +111,27 @@ class OriginalHttp1Server(Http1Server):
             self.buf = ReceiveBuffer()
             self.buf += held[: found.start(1)] + scheme + held[found.end(1) :]
         yield from super().read_headers(event)
+
+
+class NotingHttp2Server(Http2Server):
+    """Resets the stream of an extended CONNECT, where mitmproxy would end the whole connection."""
+
+    def __init__(self, context: Context, on_extended_connect: OnExtendedConnect) -> None:
+        super().__init__(context)
+        self._on_extended_connect = on_extended_connect
+
+    def handle_h2_event(self, event: h2.events.Event) -> layer.CommandGenerator[bool]:
+        if not isinstance(event, h2.events.RequestReceived):
+            return (yield from super().handle_h2_event(event))
+        headers = [
+            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in event.headers
+        ]
+        if not any(name == ":protocol" for name, _ in headers):
+            return (yield from super().handle_h2_event(event))
+        self._on_extended_connect(self.context.client, headers)
+        self.h2_conn.reset_stream(event.stream_id, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED)
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        return False
 
 
 class OriginalStream(http_layers.HttpStream):
@@ -152,16 +183,20 @@ class OriginalStream(http_layers.HttpStream):
 
 
 class OriginalHttpLayer(http_layers.HttpLayer):
-    """An HttpLayer whose streams and HTTP/1 server are ours."""
+    """An HttpLayer whose streams and servers are ours."""
+
+    on_extended_connect: OnExtendedConnect
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         client = self.context.client
-        if (
-            isinstance(event, events.Start)
-            and client.alpn != b"h2"
-            and not http_layers.is_h3_alpn(client.alpn)
-        ):
-            self.connections.setdefault(client, OriginalHttp1Server(self.context.fork()))
+        if isinstance(event, events.Start) and not http_layers.is_h3_alpn(client.alpn):
+            context = self.context.fork()
+            self.connections.setdefault(
+                client,
+                NotingHttp2Server(context, self.on_extended_connect)
+                if client.alpn == b"h2"
+                else OriginalHttp1Server(context),
+            )
         yield from super()._handle_event(event)
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:

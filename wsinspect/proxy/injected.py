@@ -24,7 +24,7 @@ def inject_of(event: events.MessageInjected) -> Inject | None:  # type: ignore[t
     if not isinstance(message, websocket.WebSocketMessage):
         return None
     side = Side.CLIENT if message.from_client else Side.SERVER
-    return inject(side, Opcode(int(message.type)), message.content, "inject.websocket")
+    return inject(side, Opcode(int(message.type)), message.content)
 
 
 def close_of(session: Session) -> tuple[bool, int, str]:

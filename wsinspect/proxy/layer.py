@@ -46,6 +46,8 @@ class LayerRelay:
     def start(self) -> None:
         """From the layer's start hook on; nothing is lost, since the layer queues what arrives meanwhile."""
         contract.install_sink(self.upgraded.layer, self._relay)
+        contract.on_kill(self.upgraded, self.stop)
+        self._record()
 
     def command(self, command: Inject) -> Answer:
         answer = self.session.command(command, time.monotonic_ns())
@@ -54,6 +56,8 @@ class LayerRelay:
 
     def stop(self) -> None:
         """wsinspect ends: both legs are closed."""
+        if self._finished or self.session.stopped:
+            return
         self.session.stop(time.monotonic_ns())
         self._nudge()
 
@@ -74,6 +78,7 @@ class LayerRelay:
             case events.DataReceived():
                 yield from self._data(self._side(event), bytes(event.data))
             case events.ConnectionClosed():
+                yield from self._rest(self._side(event))
                 self.session.end(self._side(event), How.FIN, time.monotonic_ns())
                 yield from self._outputs()
                 yield from self._finish()
@@ -82,11 +87,18 @@ class LayerRelay:
                 if self.session.stopped:
                     yield from self._finish()
             case events.MessageInjected():
-                command = inject_of(event)
-                answer = command and self.session.command(command, time.monotonic_ns())
-                if answer and not answer.ok:
-                    logger.warning("inject.websocket: %s", answer.text)
-                yield from self._outputs()
+                yield from self._injected(event)
+
+    def _injected(self, event: events.MessageInjected) -> Iterator[commands.Command]:  # type: ignore[type-arg]
+        command = inject_of(event)
+        answer = command and self.session.command(command, time.monotonic_ns())
+        if answer and not answer.ok:
+            logger.warning("inject.websocket: %s", answer.text)
+        yield from self._outputs()
+
+    def _rest(self, side: Side) -> Iterator[commands.Command]:
+        """What was kept back of a side that ends: nothing, here."""
+        yield from ()
 
     def _data(self, side: Side, data: bytes) -> Iterator[commands.Command]:
         if self._faulty:

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from wsinspect.model import How, Side
-from wsinspect.proxy.sockets import errno_name, how_of, read_rest, reset_on_close, tcp_info, unacked_bytes
+from wsinspect.proxy import contract
+from wsinspect.proxy.sockets import (
+    acked_bytes,
+    errno_name,
+    how_of,
+    read_rest,
+    reset_on_close,
+    tcp_info,
+    unacked_bytes,
+)
 from wsinspect.relay.ends import DRAIN_S, Finish
 
 if TYPE_CHECKING:
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from wsinspect.proxy.tls_pipe import Pipe
 
 _DRAIN_POLL_S = 0.005
+_SUDDEN = frozenset({How.RST, How.TIMEOUT, How.UNREACHABLE})
 
 
 @dataclass(slots=True)
@@ -33,8 +43,8 @@ class Leg(asyncio.Protocol):
     """The socket that leads to `side`: what it sends comes in here, what it shall get goes out here."""
 
     __slots__ = (
-        "_draining_until", "_finishing", "came_to_end", "errno", "gone", "old", "peer", "pending",
-        "pending_end", "pipe", "side", "sock", "takeover", "transport",
+        "_acked_before", "_draining_until", "_finishing", "_written", "came_to_end", "errno", "gone", "old",
+        "peer", "pending", "pending_end", "pipe", "side", "sock", "takeover", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -44,8 +54,11 @@ class Leg(asyncio.Protocol):
         self.side = side
         self.peer: Leg  # set by the takeover, once both legs exist
         self.transport = transport
-        self.old = cast(asyncio.Protocol, transport.get_protocol())
-        """mitmproxy's protocol: told of the end, and of writability until the takeover is complete."""
+        self.old = cast("asyncio.Protocol | None", transport.get_protocol())
+        """mitmproxy's protocol: told of the end, and of writability until the takeover is complete.
+
+        None where the transport was closed before, and so told of it before.
+        """
         self.sock: Any = transport.get_extra_info("socket")
         self.pipe = pipe
         self.pending: list[bytes] | None = []
@@ -54,20 +67,24 @@ class Leg(asyncio.Protocol):
         """An end before the takeover is complete."""
         self.came_to_end = False
         """EOF was read, or the socket failed."""
-        self.gone = False
+        self.gone = self.old is None
         """The transport is closed."""
         self.errno = 0
         """What the watcher saw; it outranks what asyncio says next."""
         self._finishing = False
         self._draining_until: float | None = None
+        self._written = 0
+        acked = acked_bytes(self.sock)
+        waiting = transport.get_write_buffer_size() + unacked_bytes(self.sock)
+        self._acked_before = None if acked is None else acked + waiting
+        """What will have been acknowledged once all is that was written before the takeover."""
 
     # ------------------------------------------------------------------------------- asyncio's callbacks
 
     def data_received(self, data: bytes) -> None:
         if self.pending is not None:
             self.pending.append(data)
-            return
-        if self.pipe is not None:
+        elif self.pipe is not None:
             self._receive_tls(data)
         else:
             self.takeover.forward(self, data)
@@ -80,6 +97,9 @@ class Leg(asyncio.Protocol):
                 self._at_end(self.errno)
         except Exception as exc:
             self.takeover.fault(self, exc)
+            self.came_to_end = True
+            self.peer.finish(Finish.RST if self.errno else Finish.FIN)
+            self.close_when_done()
         return True  # the other direction may go on: a half-close is no end of the connection
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,18 +120,27 @@ class Leg(asyncio.Protocol):
             self.takeover.leg_gone(self, exc)
 
     def pause_writing(self) -> None:
-        self.takeover.pause_reading(self.peer)
-        if self.pending is not None:
-            self.old.pause_writing()
+        try:
+            self.takeover.pause_reading(self.peer)
+            if self.pending is not None and self.old is not None:
+                self.old.pause_writing()
+        except Exception as exc:  # asyncio buffers on
+            self.takeover.fault(self.peer, exc)
 
     def resume_writing(self) -> None:
-        self.takeover.resume_reading(self.peer)
-        if self.pending is not None:
-            self.old.resume_writing()
+        try:
+            self.takeover.resume_reading(self.peer)
+            if self.pending is not None and self.old is not None:
+                self.old.resume_writing()
+        except Exception as exc:
+            self.takeover.fault(self.peer, exc)
+            self.peer.transport.resume_reading()
 
     def go_live(self) -> None:
         """The takeover is complete: what came meanwhile is replayed, then reading goes on."""
         pending, self.pending = self.pending, None
+        if self.pipe is not None and self.pipe.shut:
+            self._ended(How.CLOSE_NOTIFY)
         for data in pending or ():
             self.data_received(data)
         if self.pending_end is not None:
@@ -119,11 +148,21 @@ class Leg(asyncio.Protocol):
         elif self.errno:
             self.takeover.read_on(self)
 
-    def ended_early(self, failure: BaseException | None) -> None:
-        """mitmproxy's reader saw the end before the takeover did."""
-        number = failure.errno if isinstance(failure, OSError) and failure.errno else 0
+    def ended_early(self, reader: asyncio.StreamReader) -> None:
+        """mitmproxy saw the end before the takeover did: its TLS a close_notify, or its reader EOF."""
+        if self.pipe is not None and self.pipe.shut and not contract.at_eof(reader):
+            return  # go_live says it; TCP is still open
         if not self.came_to_end:
-            self.pending_end = self.pending_end or PendingEnd(lost=failure is not None, errno=number)
+            self.pending_end = self.pending_end or PendingEnd()
+
+    def gone_early(self, reader: asyncio.StreamReader) -> None:
+        """The socket was closed before the takeover: what mitmproxy's reader held is still forwarded."""
+        failure = reader.exception()
+        rest = contract.rest_of(reader) if failure is not None else b""  # else its read task has taken all
+        if rest and self.pending is not None:
+            self.pending.append(rest)
+        number = failure.errno if isinstance(failure, OSError) and failure.errno else 0
+        self.pending_end = PendingEnd(lost=failure is not None, errno=number)
 
     def is_ending(self) -> bool:
         """The outgoing half has ended, so that this leg will go by itself."""
@@ -132,11 +171,15 @@ class Leg(asyncio.Protocol):
     def give_back(self) -> None:
         """The takeover failed: the old protocol comes back and hears what came meanwhile."""
         pending, self.pending = self.pending, None
-        self.transport.set_protocol(self.old)
+        if self.old is None:
+            return  # it was closed before, and mitmproxy knows
+        if not self.gone:
+            self.transport.set_protocol(self.old)
         for data in pending or ():
             self.old.data_received(data)
-        if self.pending_end is not None and self.pending_end.lost:
-            self.old.connection_lost(ConnectionResetError() if self.pending_end.errno else None)
+        if self.gone or (self.pending_end is not None and self.pending_end.lost):
+            reset = self.pending_end is not None and self.pending_end.errno
+            self.old.connection_lost(ConnectionResetError() if reset else None)
         elif self.pending_end is not None:
             self.old.eof_received()
         if not self.transport.is_closing():
@@ -150,8 +193,14 @@ class Leg(asyncio.Protocol):
             self.takeover.undelivered(self, len(data))
             if self.gone and self.peer._draining_until is None:
                 self.peer.abort()  # as a kernel answers data for a socket that is closed
-        else:
-            self.transport.write(data if self.pipe is None else self.pipe.encrypt(data))
+        elif self.pipe is None:
+            self._written += len(data)
+            self.transport.write(data)
+        elif records := self.pipe.encrypt(data):
+            self._written += len(records)
+            self.transport.write(records)
+        else:  # TLS has said its last word on this leg
+            self.takeover.undelivered(self, len(data))
 
     def finish(self, finish: Finish) -> None:
         """End the outgoing half as the table of ends says."""
@@ -195,31 +244,48 @@ class Leg(asyncio.Protocol):
         self.errno = self.errno or number
         if self.pending is not None or self.gone:
             return
-        if self.came_to_end or self.transport.is_closing():
-            self._after_eof(number)
-        else:
-            self.takeover.read_on(self)
+        try:
+            if self.came_to_end or self.transport.is_closing():
+                self._after_eof(number)
+            else:
+                self.takeover.read_on(self)
+        except Exception as exc:
+            self.takeover.fault(self, exc)
+            self.peer.finish(Finish.RST)
+            self.abort()
 
     # ------------------------------------------------------------------------------------------- inwards
 
     def _receive_tls(self, data: bytes) -> None:
         pipe = self.pipe
         assert pipe is not None
+        if self.came_to_end and pipe.alert:
+            return  # said already; TLS has no more to say
         try:
             plain = pipe.decrypt(data)
             reply = pipe.replies()
             if reply and not self._finishing and not self.transport.is_closing():
                 self.transport.write(reply)
-        except Exception as exc:  # nothing readable is left to fall back to: the peer sees a reset
+        except Exception as exc:  # nothing readable is left to fall back to
             self.takeover.fault(self, exc)
-            self._ended(How.ALERT, detail=str(exc))
+            self.takeover.stop()
             return
         if plain:
             self.takeover.forward(self, plain)
-        if pipe.alert is not None:
-            self._ended(How.ALERT, detail=pipe.alert)
-        elif pipe.notified and not self.takeover.saw_close_notify(self):
-            self._ended(How.CLOSE_NOTIFY)
+        try:
+            if pipe.alert is not None:
+                self._at_alert(pipe.alert)
+            elif pipe.notified and not self.takeover.saw_close_notify(self):
+                self._ended(How.CLOSE_NOTIFY)
+        except Exception as exc:
+            self.takeover.fault(self, exc)
+            self.peer.finish(Finish.RST if pipe.alert is not None else Finish.FIN)
+
+    def _at_alert(self, name: str) -> None:
+        """A fatal alert from the peer, or a record that cannot be read: TLS is over (RFC 8446 6.2)."""
+        self.came_to_end = True
+        self._ended(How.ALERT, detail=name)
+        self.finish(Finish.RST)  # behind the alert that we may have answered with
 
     def _at_end(self, number: int, *, lost: bool = False) -> None:
         """EOF or failure, once all that came before it has been forwarded."""
@@ -238,7 +304,16 @@ class Leg(asyncio.Protocol):
         self.abort()
 
     def _ended(self, how: How, *, errno: str | None = None, detail: str = "") -> None:
-        self.takeover.ended(self, how, errno=errno, detail=detail, info=tcp_info(self.sock))
+        discarded = self._unacknowledged() if how in _SUDDEN else 0
+        info = tcp_info(self.sock)
+        self.takeover.ended(self, how, errno=errno, detail=detail, info=info, discarded=discarded)
+
+    def _unacknowledged(self) -> int:
+        """Of what was written to this side since the takeover (TLS records included). 0 where unknown."""
+        acked = acked_bytes(self.sock)
+        if acked is None or self._acked_before is None:
+            return 0
+        return max(0, self._written - max(0, acked - self._acked_before))
 
     def _drain_then_reset(self) -> None:
         """Wait until what was written is acknowledged: a reset overtakes the rest [measured]."""

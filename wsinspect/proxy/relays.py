@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Literal
 
 from mitmproxy.proxy import layer, server
 
 from wsinspect.capture.writer import Writer
+from wsinspect.model import Notice
 from wsinspect.proxy import contract
 from wsinspect.proxy.attempts import Attempts, is_websocket
+from wsinspect.proxy.hooked import HookedRelay
 from wsinspect.proxy.layer import LayerRelay
 from wsinspect.proxy.takeover import Takeover, TakeoverFailed
 from wsinspect.proxy.watcher import EdgeWatcher
@@ -25,7 +28,14 @@ type Relay = Takeover | LayerRelay
 class Relays:
     """Starts a relay for each 101 and knows those that live."""
 
-    def __init__(self, writer: Writer, attempts: Attempts, path: Literal["auto", "layer"]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        attempts: Attempts,
+        path: Literal["auto", "layer"],
+        who_wants_messages: Callable[[], str] = str,
+    ) -> None:
+        """`who_wants_messages`: why messages shall go through hooks; empty where they need not."""
         self.live: dict[int, Relay] = {}
         self.frames = 0
         """Of the relays that have ended."""
@@ -33,6 +43,7 @@ class Relays:
         self._writer = writer
         self._attempts = attempts
         self._path = path
+        self._who_wants_messages = who_wants_messages
         self._watcher = EdgeWatcher(asyncio.get_running_loop())
         self._nobody_left = asyncio.Event()
         self._nobody_left.set()
@@ -45,7 +56,8 @@ class Relays:
         if found is None:
             logger.warning("a connection switched protocols, but one of its legs is gone already")
             return
-        takeover = self._path == "auto" and found.can_be_taken_over
+        hooked = self._who_wants_messages() if found.flow.websocket is not None else ""
+        takeover = self._path == "auto" and found.can_be_taken_over and not hooked
         response = found.flow.response
         blind = response is None or not is_websocket(response)
         conn = self._attempts.open(found.flow, found.server_address, path="takeover" if takeover else "layer")
@@ -59,13 +71,19 @@ class Relays:
                 relay = Takeover(found, session, self._writer, self._watcher, self._finished)
                 self.live[conn] = relay
                 await relay.start()
-            except TakeoverFailed as exc:
+            except Exception as exc:  # whatever it was: the old protocols are in place
+                if not isinstance(exc, TakeoverFailed):
+                    logger.error("the takeover of connection %d failed: %r", conn, exc, exc_info=exc)
                 self._attempts.notice(
                     conn, "takeover-failed", f"mitmproxy's layers carry this connection: {exc}"
                 )
             else:
                 return
-        fallback = LayerRelay(found, session, self._writer, self._finished)
+        if hooked:
+            text = f"messages go one by one through hooks, since {hooked}"
+            session.notice(Notice(code="hooks", text=text), time.monotonic_ns())
+        kind = HookedRelay if hooked else LayerRelay
+        fallback = kind(found, session, self._writer, self._finished)
         self.live[conn] = fallback
         fallback.start()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsinspect.model import How
 
-# linux/tcp.h, struct tcp_info: eight u8 (state … options), then u32 from here on
+# linux/tcp.h, struct tcp_info: eight u8 (state … options), u32s, four u64 (pacing_rate first), u32s
 _TCP_INFO_FIELDS = (
     *("rto_us", "ato_us", "snd_mss", "rcv_mss", "unacked", "sacked", "lost", "retrans", "fackets"),
     *(
@@ -24,7 +24,10 @@ _TCP_INFO_FIELDS = (
     *("rtt_us", "rttvar_us", "snd_ssthresh", "snd_cwnd", "advmss", "reordering", "rcv_rtt_us", "rcv_space"),
     "total_retrans",
 )
-_TCP_INFO = struct.Struct("8B24I")
+_TCP_INFO_MORE = ("bytes_acked", "bytes_received", "segs_out", "segs_in", "notsent_bytes", "min_rtt_us")
+_TCP_INFO = struct.Struct("8B24I4Q4I")
+_ACKED_AT = 120
+_ACKED = struct.Struct("Q")
 
 _HOW = {
     errno.ECONNRESET: How.RST,
@@ -68,8 +71,20 @@ def tcp_info(sock: Any) -> dict[str, int] | None:
     return {
         "state": values[0],
         "retransmits": values[2],
-        **dict(zip(_TCP_INFO_FIELDS, values[8:], strict=True)),
+        **dict(zip(_TCP_INFO_FIELDS, values[8:32], strict=True)),
+        **dict(zip(_TCP_INFO_MORE, values[34:], strict=True)),
     }
+
+
+def acked_bytes(sock: Any) -> int | None:
+    """Bytes that the peer's kernel has acknowledged since the connection began; None where not available."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED_AT + 8)
+    except OSError:
+        return None
+    return int(_ACKED.unpack_from(raw, _ACKED_AT)[0]) if len(raw) == _ACKED_AT + 8 else None
 
 
 def unacked_bytes(sock: Any) -> int:
@@ -81,7 +96,7 @@ def unacked_bytes(sock: Any) -> int:
 
     try:
         packed = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: closed
         return 0
     return int(struct.unpack("i", packed)[0])
 

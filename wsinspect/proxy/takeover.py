@@ -25,6 +25,7 @@ from wsinspect.model import How, Notice, Side
 from wsinspect.proxy import contract
 from wsinspect.proxy.injected import close_of, inject_of
 from wsinspect.proxy.leg import Leg
+from wsinspect.proxy.sockets import tcp_info
 from wsinspect.proxy.tls_pipe import Pipe, pipe_of
 from wsinspect.proxy.watcher import EdgeWatcher
 from wsinspect.relay.commands import Answer, Inject
@@ -87,8 +88,6 @@ class Takeover:
         assert isinstance(writer, asyncio.StreamWriter)
         transport = writer.transport
         assert isinstance(transport, asyncio.Transport)
-        if transport.get_protocol() is None:
-            raise TakeoverFailed(f"the {side.word}'s socket is closed already")
         return Leg(self, side, transport, pipe)
 
     # ------------------------------------------------------------------------------------------ the start
@@ -96,22 +95,26 @@ class Takeover:
     async def start(self) -> None:
         """Take both sockets. Raises TakeoverFailed where mitmproxy has to go on."""
         layer = self.upgraded.layer
-        contract.install_sink(layer, self._sink)
         try:
+            contract.install_sink(layer, self._sink)
             for leg in self.legs:
-                leg.transport.pause_reading()
-                leg.transport.set_protocol(leg)
-                self.watcher.watch(leg.sock, leg.socket_failed)
+                if not leg.gone:  # a reset may have come between the 101 and now
+                    leg.transport.pause_reading()
+                    leg.transport.set_protocol(leg)
+                    self.watcher.watch(leg.sock, leg.socket_failed)
             await self._readers_are_empty()
+            # No await from here on: nothing may come in between.
+            self._replay_queue()
+            for leg in self.legs:
+                if leg.gone and leg.pending_end is None:
+                    leg.gone_early(self._reader(leg))
+                leg.go_live()
         except Exception as exc:
+            logger.error("the takeover of connection %d failed: %r", self.session.conn, exc, exc_info=exc)
             self._give_back()
             raise TakeoverFailed(str(exc) or type(exc).__name__) from exc
-        # No await from here on: nothing may come in between.
         contract.forget_parsers(layer)
-        for event in contract.take_paused_events(layer):
-            self._replay(event)
-        for leg in self.legs:
-            leg.go_live()
+        contract.on_kill(self.upgraded, self.stop)
         for leg in self.legs:
             if leg.gone:
                 self.leg_gone(leg, None)
@@ -128,7 +131,7 @@ class Takeover:
             held = sum(
                 contract.reader_buffer(reader)
                 for reader in readers
-                if isinstance(reader, asyncio.StreamReader)
+                if isinstance(reader, asyncio.StreamReader) and reader.exception() is None
             )
             quiet = 0 if held or contract.is_handling(self.upgraded.handler) else quiet + 1
             if held:
@@ -136,19 +139,34 @@ class Takeover:
                     raise TimeoutError(f"mitmproxy still holds {held} bytes after {DRAIN_LIMIT_S:g} s")
                 await asyncio.sleep(0.001)
 
+    def _replay_queue(self) -> None:
+        """What reached the layer while its start hook ran; on a fault the rest goes back to the layer."""
+        waiting = contract.take_paused_events(self.upgraded.layer)
+        try:
+            while waiting:
+                self._replay(waiting[0])
+                del waiting[0]
+        finally:
+            contract.put_paused_events(self.upgraded.layer, waiting)
+
     def _replay(self, event: events.Event) -> None:
         """An event that reached the layer while its start hook ran."""
         if isinstance(event, events.DataReceived):
             self.forward(self._leg_of(event), bytes(event.data))
         elif isinstance(event, events.ConnectionClosed):
             leg = self._leg_of(event)
-            reader = (
-                self.upgraded.client_io.reader if leg.side is Side.CLIENT else self.upgraded.server_io.reader
-            )
-            failure = reader.exception() if isinstance(reader, asyncio.StreamReader) else None
-            leg.ended_early(failure)
+            if leg.gone:
+                leg.gone_early(self._reader(leg))
+            else:
+                leg.ended_early(self._reader(leg))
         elif isinstance(event, events.MessageInjected):
             self._inject_event(event)
+
+    def _reader(self, leg: Leg) -> asyncio.StreamReader:
+        """mitmproxy's reader of the leg's socket."""
+        io = self.upgraded.client_io if leg.side is Side.CLIENT else self.upgraded.server_io
+        assert isinstance(io.reader, asyncio.StreamReader)
+        return io.reader
 
     def _leg_of(self, event: events.ConnectionEvent) -> Leg:
         return self.legs[0 if event.connection is self.upgraded.flow.client_conn else 1]
@@ -158,7 +176,7 @@ class Takeover:
         contract.remove_sink(layer)
         for leg in self.legs:
             self.watcher.forget(leg.sock)
-            if leg.transport.get_protocol() is leg:
+            if leg.gone or leg.transport.get_protocol() is leg:
                 leg.give_back()
 
     # --------------------------------------------------------------------------------------- bytes and ends
@@ -188,13 +206,28 @@ class Takeover:
             self.fault(leg, exc)
 
     def ended(
-        self, leg: Leg, how: How, *, errno: str | None, detail: str, info: dict[str, int] | None
+        self,
+        leg: Leg,
+        how: How,
+        *,
+        errno: str | None,
+        detail: str,
+        info: dict[str, int] | None,
+        discarded: int,
     ) -> None:
         """One side ended; the other leg gets the same."""
         if how is How.CLOSE_NOTIFY:
             self._notified.add(leg.side)
         try:
-            self.session.end(leg.side, how, time.monotonic_ns(), errno=errno, detail=detail, tcp_info=info)
+            self.session.end(
+                leg.side,
+                how,
+                time.monotonic_ns(),
+                errno=errno,
+                detail=detail,
+                discarded_bytes=discarded,
+                tcp_info=info,
+            )
             self._pump()
         except Exception as exc:
             self.fault(leg, exc)
@@ -215,11 +248,12 @@ class Takeover:
 
     def stop(self) -> None:
         """wsinspect ends: FIN both ways, then reading goes on for the peers' FIN, for a while."""
-        if not self._finished:
-            self.session.stop(time.monotonic_ns())
-            self._pump()
-            for leg in self.legs:
-                self.later(STOP_LIMIT_S, leg.let_go)
+        if self._finished or self.session.stopped:
+            return
+        self.session.stop(time.monotonic_ns(), tuple(tcp_info(leg.sock) for leg in self.legs))
+        self._pump()
+        for leg in self.legs:
+            self.later(STOP_LIMIT_S, leg.let_go)
 
     def _pump(self) -> None:
         for record in self.session.take_records():
@@ -267,7 +301,11 @@ class Takeover:
         """A transport is closed. mitmproxy's protocol hears of it, so that nobody waits for a drain."""
         if leg.pending is not None:
             return  # the start of the takeover sees to it
-        leg.old.connection_lost(exc)
+        try:
+            if leg.old is not None:
+                leg.old.connection_lost(exc)
+        except Exception:
+            logger.exception("mitmproxy's protocol could not be told of the end")
         if not leg.peer.is_ending():
             leg.peer.abort()
         elif not leg.peer.gone:
@@ -299,7 +337,7 @@ class Takeover:
                 close_of(self.session)
             )
         await self.upgraded.handler.server_event(contract.RelayFinished(flow, None))
-        if flow.live:
+        if not contract.is_done(self.upgraded.layer):
             contract.cancel_legs(self.upgraded)
 
     def _sink(self, event: events.Event) -> Iterator[commands.Command]:

@@ -16,7 +16,12 @@ class TlsPipe:
         self.notified = False
         """The peer sent close_notify."""
         self.alert: str | None = None
-        """The fatal alert, or the fault, that ended decryption."""
+        """What ended decryption: a fatal alert's name (RFC 8446 6.2), or `bad record: …`."""
+
+    @property
+    def shut(self) -> bool:
+        """The peer's close_notify was read, perhaps by mitmproxy before the takeover."""
+        return bool(self._tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
 
     def decrypt(self, data: bytes) -> bytes:
         """Plaintext of the records that `data` completes. `notified` and `alert` may change."""
@@ -34,7 +39,7 @@ class TlsPipe:
                 self.notified = True
                 break
             except SSL.Error as exc:
-                self.alert = _sentence(exc)
+                self.alert = _reason(exc)
                 break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -79,6 +84,10 @@ class NestedTls:
         return any(pipe.notified for pipe in self._pipes)
 
     @property
+    def shut(self) -> bool:
+        return any(pipe.shut for pipe in self._pipes)
+
+    @property
     def alert(self) -> str | None:
         return next((pipe.alert for pipe in self._pipes if pipe.alert), None)
 
@@ -120,9 +129,11 @@ def pipe_of(connections: list[SSL.Connection]) -> Pipe | None:
     return pipes[0] if len(pipes) == 1 else NestedTls(pipes)
 
 
-def _sentence(exc: SSL.Error) -> str:
-    """The reason of OpenSSL's last error: `tlsv1 alert internal error` …"""
+def _reason(exc: SSL.Error) -> str:
+    """OpenSSL's last error: `internal_error` for its `tlsv1 alert internal error`, or what was wrong here."""
     stack = exc.args[0] if exc.args else None
-    if isinstance(stack, list) and stack and isinstance(stack[-1], tuple):
-        return str(stack[-1][-1])
-    return str(exc) or type(exc).__name__
+    if not (isinstance(stack, list) and stack and isinstance(stack[-1], tuple)):
+        return f"bad record: {exc or type(exc).__name__}"
+    text = str(stack[-1][-1])
+    _, received, name = text.partition(" alert ")
+    return name.strip().replace(" ", "_") if received else f"bad record: {text}"

@@ -8,12 +8,15 @@ edge-triggered; EPOLLERR and EPOLLHUP always come through. Elsewhere than on Lin
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from wsinspect.proxy.sockets import take_error
+
+logger = logging.getLogger(__name__)
 
 
 class EdgeWatcher:
@@ -55,6 +58,9 @@ class EdgeWatcher:
             if found is None or not flags & select.EPOLLERR:
                 continue  # EPOLLHUP alone: both sides have sent FIN
             sock, on_error = found
-            number = take_error(sock)
-            if number:
-                on_error(number)
+            try:
+                number = take_error(sock)
+                if number:
+                    on_error(number)
+            except Exception:  # an edge comes once: the others of this batch must not be lost with it
+                logger.exception("fault in the watcher")

@@ -12,7 +12,7 @@ After each of the first three, call the last three in that order.
 
 from __future__ import annotations
 
-from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Side
+from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Sent, Side
 from wsinspect.relay.commands import Answer, Inject
 from wsinspect.relay.direction import Direction, Output
 
@@ -64,6 +64,7 @@ class Session:
         *,
         errno: str | None = None,
         detail: str = "",
+        discarded_bytes: int = 0,
         tcp_info: dict[str, int] | None = None,
     ) -> None:
         """`side` ended; the other leg gets the same. After a reset nothing goes back to `side` either."""
@@ -71,7 +72,15 @@ class Session:
         self.settle(now_ns)
         if self.first_end is None:
             self.first_end = side
-        self._fact(now_ns, Ended(side=side, how=how, errno=errno, detail=detail, tcp_info=tcp_info))
+        ended = Ended(
+            side=side,
+            how=how,
+            errno=errno,
+            detail=detail,
+            discarded_bytes=discarded_bytes,
+            tcp_info=tcp_info,
+        )
+        self._fact(now_ns, ended)
         if direction.waiting:
             text = (
                 f"{len(direction.waiting)} injection(s) never found a boundary before the {side.word} ended"
@@ -81,15 +90,16 @@ class Session:
         if not self.stopped:
             direction.end(how)
 
-    def stop(self, now_ns: int) -> None:
-        """wsinspect itself ends the connection: FIN both ways, and it says so."""
+    def stop(self, now_ns: int, tcp_info: tuple[dict[str, int] | None, ...] = (None, None)) -> None:
+        """wsinspect itself ends the connection: FIN both ways, and it says so. `tcp_info` by side."""
         if self.stopped:
             return
         self.stopped = True
         self.settle(now_ns)
         for direction in self._directions:
             cut = "" if direction.scan.at_boundary or direction.scan.blind else "in the middle of a frame"
-            self._fact(now_ns, Ended(side=direction.side, how=How.INSPECTOR, detail=cut))
+            info = tcp_info[direction.side]
+            self._fact(now_ns, Ended(side=direction.side, how=How.INSPECTOR, detail=cut, tcp_info=info))
             direction.out += direction.our_stop
 
     def closed(self, now_ns: int) -> None:
@@ -107,6 +117,10 @@ class Session:
         """The shell met a fault of ours: what `side` sends passes as plain bytes from now on."""
         self._directions[side].go_blind()
         self._fact(now_ns, Notice(code="fault", text=text, level="error", side=side))
+
+    def sent(self, sent: Sent) -> None:
+        """The shell itself put these frames out (where another's word decides about messages)."""
+        self._records.append(sent)
 
     def notice(self, notice: Notice, now_ns: int) -> None:
         """A fact that the shell found."""
@@ -126,7 +140,7 @@ class Session:
         """Put a frame in, now or at the next boundary of its direction."""
         self.settle(now_ns)
         direction = self._directions[command.side]
-        refusal = self._refusal(direction, command)
+        refusal = self.refusal(command)
         if refusal:
             return Answer(False, refusal)
         direction.waiting.append(command)
@@ -156,7 +170,9 @@ class Session:
                 self._fact(now_ns, Notice(code="blind", text=text, level="warning", side=direction.side))
         return bool(self._records)
 
-    def _refusal(self, direction: Direction, command: Inject) -> str:
+    def refusal(self, command: Inject) -> str:
+        """Why nothing can be put in; empty where it can."""
+        direction = self._directions[command.side]
         if direction.ended or self.stopped:
             return f"the {command.side.word} has ended"
         if direction.scan.blind:
