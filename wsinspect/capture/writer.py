@@ -349,8 +349,11 @@ class Writer:
 
     def _let_go(self) -> None:
         self.full = False
-        if self.on_room is not None:
-            self.on_room()
+        try:
+            if self.on_room is not None:
+                self.on_room()
+        except Exception:  # a listener's fault must not end the capture
+            pass
 
     def _tell_trouble(self) -> None:
         if self._scribe.held:

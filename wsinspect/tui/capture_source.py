@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from wsinspect.capture.columns import BITS_SHIFT, FIRST_FACT, FLAGS_SHIFT, GAP, RAW, RSV_SHIFT
 from wsinspect.capture.index import FrameIndex, Row, RowFlag
 from wsinspect.control.client import ControlClient
-from wsinspect.control.protocol import NoticeEvent, Stopping
+from wsinspect.control.protocol import CaptureMoved, NoticeEvent, Stopping
 from wsinspect.errors import DamagedInput, WsinspectError
 from wsinspect.tui.cells import size
 from wsinspect.tui.source import (
@@ -75,6 +75,9 @@ class CaptureSource:
         self._notices: list[tuple[Level, str]] = []
         self._damage_said = 0
         self._events = control.watch() if control is not None else None
+        self._moves: list[tuple[Path, int]] = []
+        if control is not None and control.info.capture not in (None, str(path)):
+            self._moves.append((Path(str(control.info.capture)), control.info.capture_position))
         self._wanted: OrderedDict[int, None] = OrderedDict()
         self._wanted_came = threading.Event()
         self._previews: OrderedDict[int, _Preview] = OrderedDict()
@@ -107,9 +110,12 @@ class CaptureSource:
     def _read_on(self) -> None:
         published = 0.0
         while not self._closing.is_set():
+            moves = len(self._moves)  # before reading: what the old place holds was written before that
             with self._lock:
                 came = self._index.update(SLICE_S)
                 counted = self._tally.take(SLICE_S)
+                if moves and not came and not self._index.behind:
+                    self._move()
             now = time.monotonic()
             self._tally.second(now)
             if now - published >= PUBLISH_S or not came:
@@ -117,6 +123,14 @@ class CaptureSource:
                 self._publish()
             # A pause even when there is more: the screen's thread and the previews' get their turn.
             self._closing.wait(0.001 if came or counted else IDLE_S)
+
+    def _move(self) -> None:
+        """The records go on elsewhere."""
+        path, position = self._moves.pop(0)
+        try:
+            self._index.reader.go_on(path, position)
+        except WsinspectError as error:
+            self._notices.append(("warning", str(error)))
 
     def _publish(self) -> None:
         old = self._snapshot
@@ -135,7 +149,7 @@ class CaptureSource:
         return Status(
             source=self._state,
             listeners=self._listeners,
-            capture=str(self.path),
+            capture=str(reader.path),
             capture_bytes=reader.size,
             behind_bytes=self._index.behind,
             frames=tally.frames,
@@ -154,6 +168,8 @@ class CaptureSource:
                 if isinstance(event, NoticeEvent):
                     where = f"#{event.conn}: " if event.conn else ""
                     self._notices.append((event.level, where + event.text))
+                elif isinstance(event, CaptureMoved):
+                    self._moves.append((Path(event.path), event.position))
                 elif isinstance(event, Stopping):
                     break
         except WsinspectError:
@@ -188,6 +204,8 @@ class CaptureSource:
             found = self._previews.get(number)
             if found is not None:
                 preview, flags, violations = found.text, flags + found.flags, found.violations
+            elif self._index.is_gone(number):
+                preview, level = "no longer in the capture", "warning"
             elif self._is_plain(number):
                 preview = payload_words(row.opcode, self._index.payload(number, PREVIEW_BYTES))
             else:
