@@ -27,6 +27,7 @@ class RunningProxy:
     def __init__(
         self, capture: Path, modes: list[str], *arguments: str, program: list[str] | None = None
     ) -> None:
+        """With `--no-save` among the arguments the proxy is not told of `capture`."""
         self.capture = capture
         self.ports: list[int] = []
         self._reader: Reader | None = None
@@ -34,8 +35,10 @@ class RunningProxy:
         self._events: list[Event] = []
         self.stderr = ""
         words = [f"--mode={mode}" for mode in modes]
+        if "--no-save" not in arguments:
+            words += ["-w", str(capture)]
         self.process = subprocess.Popen(
-            [*(program or [*PROGRAM, "proxy"]), *words, "-p", "0", "-w", str(capture), *arguments],
+            [*(program or [*PROGRAM, "proxy"]), *words, "-p", "0", *arguments],
             stderr=subprocess.PIPE,
             text=True,
         )

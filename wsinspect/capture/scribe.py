@@ -277,9 +277,7 @@ class Scribe:
         try:
             ring = self._make_ring()
             position = ring.position
-            ring.rotate(
-                end_record(time.monotonic_ns(), self._counts()), self._opening(continues=position > 0)
-            )
+            ring.rotate(end_record(time.monotonic_ns(), self._counts()), self._opening(continues=True))
         except OSError:
             self.home.hold(held)
             self._frames = frames
