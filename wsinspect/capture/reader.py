@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import bisect
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,11 +39,12 @@ from wsinspect.capture.format import (
 )
 from wsinspect.capture.parts import Part, Parts
 from wsinspect.capture.resync import find_record
-from wsinspect.errors import DamagedInput
+from wsinspect.errors import DamagedInput, WsinspectError
 from wsinspect.model import Clock, Closed, FactRecord, Failed, Notice, Opened, Read, Record, Requested, Side
 
 _HEADER_SIZE = HEADER.size
 _DAMAGE_KEPT = 1000
+_FAR = 1 << 62
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class Reader:
         self._segments: list[_Clocks] = []
         self._checkpoints: set[int] = set()
         self._evictions = Evictions()
+        self._moves: deque[tuple[Path, int, int]] = deque()
         self._parts: Parts | None = None
         self._parts = Parts(path)
         self.position = self._parts.current.start + len(MAGIC)
@@ -149,7 +152,7 @@ class Reader:
             return found
         try:
             self._read_part(self._parts, max_bytes, found)
-            while not found and self._next_part(self._parts):
+            while not found and self._next_place(self._parts):
                 self._read_part(self._parts, max_bytes, found)
             self._parts.look_now_and_then()
             self.size = self._parts.last.end
@@ -158,8 +161,8 @@ class Reader:
         return found
 
     def _read_part(self, parts: Parts, max_bytes: int, found: list[tuple[int, Record]]) -> None:
-        size = self._size = parts.current.end
-        if size < self.position:
+        size = min(parts.current.end, self._left(parts))
+        if size < self.position and not self._moves:
             self._file_was_cut(parts.current, size)
         want = max(max_bytes, _HEADER_SIZE)
         while not found and size - self.position >= _HEADER_SIZE:
@@ -176,6 +179,29 @@ class Reader:
             if not needed:
                 break
             want = max(max_bytes, needed)
+
+    def _next_place(self, parts: Parts) -> bool:
+        """Nothing is left here: whether there is more to read in a later segment, or in another place."""
+        if self.position < self._left(parts) and self._next_part(parts):
+            return True
+        while self._moves:
+            path, position, left = self._moves.popleft()
+            if path == self.path or self.position > parts.shift + left:
+                continue  # what went elsewhere is behind us: this place has told that it lacks it
+            try:
+                self.position = parts.go_on(path, position)
+            except WsinspectError as error:
+                self._say(str(error))
+                continue
+            self.path = path
+            self._searched_size = -1
+            self._evictions.leave(position + parts.shift)
+            return True
+        return False
+
+    def _left(self, parts: Parts) -> int:
+        """Where the reading ends in the current place, for it goes on in another one."""
+        return parts.shift + self._moves[0][2] if self._moves else _FAR
 
     def _next_part(self, parts: Parts) -> bool:
         """Nothing is left in the current part: whether there is more to read."""
@@ -197,15 +223,13 @@ class Reader:
         self._searched_size = -1
         return True
 
-    def go_on(self, path: Path, position: int) -> None:
-        """Read on in another place, where the same process's records go on at `position`. Only where all was
-        read here. Raises as the constructor does; nothing has changed then."""
-        if self._parts is None:
-            return
-        self.position = self._parts.go_on(path, position)
-        self.path = path
-        self._searched_size = -1
-        self._evictions.leave(position + self._parts.shift)
+    def go_on(self, path: Path, position: int, left: int) -> None:
+        """Once the current place is read up to its position `left`, go on in another one at its `position`.
+
+        May be called again before that, in the order in which the writer moved. A place that cannot be opened
+        then is said in `damage`.
+        """
+        self._moves.append((path, position, left))
 
     def follow(self, stop: Callable[[], bool], poll_s: float = 0.03) -> Iterator[tuple[int, Record]]:
         """All records, then the ones that are appended, until `stop()`; it looks every `poll_s` seconds."""

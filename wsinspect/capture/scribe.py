@@ -60,7 +60,9 @@ class Move:
 
     path: Path
     position: int
-    """Where those who have read the old place to its end go on."""
+    """Where those who have read the old place go on."""
+    left: int
+    """Where the old place ends for them."""
     saved: bool
     """It outlives the process."""
     text: str
@@ -289,7 +291,8 @@ class Scribe:
         self._store = ring
         self._checkpoint_at = ring.position + CHECKPOINT_EVERY
         text = f"cannot write the capture {self.home.path}: {self._outage.reason}; records go to {ring.path}"
-        self._tell(Move(ring.path, position, False, f"{text} (in memory) until there is room again"))
+        text += " (in memory) until there is room again"
+        self._tell(Move(ring.path, position, self.home.position, False, text))
         return ring.write([held])
 
     def _return(self, *, force: bool) -> int:
@@ -304,12 +307,13 @@ class Scribe:
         if not home.write_all([b"".join(outage.bridge(time.monotonic_ns()))]):
             return 0
         lost = len(self._store.give_up())
+        left = self._store.position
         self._outage = None
         self._store = home
         self._live.settle()
         self._checkpoint_at = home.position
         text = f"the capture {home.path} goes on; it lacks {outage.missed_bytes:,} bytes: {outage.reason}"
-        self._tell(Move(home.path, home.position, True, text))
+        self._tell(Move(home.path, home.position, left, True, text))
         return lost
 
     def _tell(self, move: Move) -> None:

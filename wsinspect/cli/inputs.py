@@ -22,8 +22,8 @@ from wsinspect.control.protocol import CaptureMoved
 from wsinspect.errors import Unavailable, WsinspectError
 from wsinspect.model import Record
 
-type Place = tuple[Path, int]
-"""A capture, and a position in it."""
+type Place = tuple[Path, int, int]
+"""A capture, a position in it, and where the one before it ends: as `Reader.go_on` takes them."""
 
 _CHUNK_BYTES = 1 << 16
 """Less than the reader takes at once, so that nothing waits for the next chunk."""
@@ -40,20 +40,11 @@ class Input:
     moved: Callable[[], Place | None] = lambda: None
     """Where the records go on, once they do elsewhere."""
     said: int = 0
-    _next: Place | None = None
 
     def read(self) -> list[tuple[int, Record]]:
         """The next records, wherever they are; [] when nothing is new."""
-        # Asked before reading: what the old place holds was written before it was said.
-        self._next = self._next or self.moved()
-        batch = self.reader.read()
-        if batch or self._next is None:
-            return batch
-        place, self._next = self._next, None
-        try:
+        while (place := self.moved()) is not None:
             self.reader.go_on(*place)
-        except WsinspectError as error:
-            say(str(error))
         return self.reader.read()
 
     def say_damage(self) -> None:
@@ -81,8 +72,7 @@ def open_input(word: str, *, follow: bool) -> Iterator[Input]:
             yield source
     elif is_address(word):
         with ControlClient(word) as client, Moves(client) as moves, Reader(capture_of(client)) as reader:
-            # Without --follow it is over once all was read that is there now, in memory too.
-            over = _proxy_is_gone(client, reader) if follow else moves.nothing_waits
+            over = _proxy_is_gone(client, reader) if follow else lambda: True
             yield Input(reader, over, moves.take)
     else:
         with Reader(Path(word)) as reader:
@@ -106,7 +96,7 @@ class Moves:
         self._ended = False
         info = client.info
         if info.capture is not None and info.saved not in (None, info.capture):
-            self._places.append((Path(info.capture), info.capture_position))
+            self._places.append((Path(info.capture), info.capture_position, info.capture_left))
 
     def take(self) -> Place | None:
         """The next one, if there is one."""
@@ -119,11 +109,8 @@ class Moves:
             if event is None:
                 break
             if isinstance(event, CaptureMoved):
-                self._places.append((Path(event.path), event.position))
+                self._places.append((Path(event.path), event.position, event.left))
         return self._places.pop(0) if self._places else None
-
-    def nothing_waits(self) -> bool:
-        return not self._places
 
     def __enter__(self) -> Self:
         return self

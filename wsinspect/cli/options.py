@@ -119,8 +119,8 @@ def own_client_settings(args: argparse.Namespace) -> ProxySettings:
 
 def settings_from(args: argparse.Namespace) -> ProxySettings:
     """The settings that the options of `proxy_options` (and `child_options`) ask for. Raises UsageError."""
-    if args.no_save and (args.write is not None or args.capture_limit is not None):
-        raise UsageError("--no-save keeps no capture: it goes with neither -w nor --capture-limit")
+    if args.no_save and args.write is not None:
+        raise UsageError("--no-save keeps nothing on disk, -w names a file there: leave one of them out")
     return ProxySettings(
         modes=args.mode or ["regular"],
         listen_host=args.listen_host,

@@ -261,7 +261,9 @@ class ProxyInfo:
     listeners: tuple[Listener, ...] = ()
     protocol: int = PROTOCOL
     capture_position: int = 0
-    """Where those who have read the last place to its end go on in this one; 0 where there was none."""
+    """Where those who have read the last place go on in this one; 0 where there was none."""
+    capture_left: int = 0
+    """Where the last place ended for them."""
     saved: str | None = None
     """What outlives the proxy: `capture`, but for while the disk takes nothing. None: nothing does."""
     memory: str | None = None
@@ -289,6 +291,7 @@ class ProxyInfo:
                     for each in values["listeners"]
                 ),
                 capture_position=int(values.get("capture_position", 0)),
+                capture_left=int(values.get("capture_left", 0)),
                 saved=_text_or_none(values.get("saved", capture)),
                 memory=_text_or_none(values.get("memory")),
             )
@@ -387,7 +390,9 @@ class CaptureMoved:
 
     path: str
     position: int
-    """Where those who have read the old place to its end go on."""
+    """Where those who have read the old place go on."""
+    left: int
+    """Where the old place ends for them."""
     saved: bool
     """The new place outlives the proxy."""
 
@@ -436,9 +441,9 @@ def parse_event(values: dict[str, Any]) -> Event:
         )
     if name == "stopping":
         return Stopping()
-    path, position = values.get("path"), values.get("position")
-    if name == "capture" and isinstance(path, str) and _is_int(position):
-        return CaptureMoved(path, position, values.get("saved") is True)
+    path, position, left = values.get("path"), values.get("position"), values.get("left")
+    if name == "capture" and isinstance(path, str) and _is_int(position) and _is_int(left):
+        return CaptureMoved(path, position, left, values.get("saved") is True)
     return UnknownEvent(str(name), {key: value for key, value in values.items() if key != "event"})
 
 

@@ -53,6 +53,7 @@ class ControlServer:
             self._info,
             capture=str(writer.path),
             capture_position=writer.moves[-1].position if writer.moves else 0,
+            capture_left=writer.moves[-1].left if writer.moves else 0,
             saved=None if writer.saved is None else str(writer.saved),
             memory=None if writer.memory is None else str(writer.memory),
         )

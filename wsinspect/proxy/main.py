@@ -254,7 +254,7 @@ class _Proxy:
         say(move.text)
         self.addon.attempts.notice(0, "capture-moved", move.text)
         if self.control is not None:
-            self.control.tell(CaptureMoved(str(move.path), move.position, move.saved))
+            self.control.tell(CaptureMoved(str(move.path), move.position, move.left, move.saved))
             self.control.tell(NoticeEvent(move.text, "warning" if move.saved else "error"))
 
     def _where(self) -> str:

@@ -75,9 +75,9 @@ class CaptureSource:
         self._notices: list[tuple[Level, str]] = []
         self._damage_said = 0
         self._events = control.watch() if control is not None else None
-        self._moves: list[tuple[Path, int]] = []
         if control is not None and control.info.capture not in (None, str(path)):
-            self._moves.append((Path(str(control.info.capture)), control.info.capture_position))
+            info = control.info
+            self._index.reader.go_on(Path(str(info.capture)), info.capture_position, info.capture_left)
         self._wanted: OrderedDict[int, None] = OrderedDict()
         self._wanted_came = threading.Event()
         self._previews: OrderedDict[int, _Preview] = OrderedDict()
@@ -110,12 +110,9 @@ class CaptureSource:
     def _read_on(self) -> None:
         published = 0.0
         while not self._closing.is_set():
-            moves = len(self._moves)  # before reading: what the old place holds was written before that
             with self._lock:
                 came = self._index.update(SLICE_S)
                 counted = self._tally.take(SLICE_S)
-                if moves and not came and not self._index.behind:
-                    self._move()
             now = time.monotonic()
             self._tally.second(now)
             if now - published >= PUBLISH_S or not came:
@@ -123,14 +120,6 @@ class CaptureSource:
                 self._publish()
             # A pause even when there is more: the screen's thread and the previews' get their turn.
             self._closing.wait(0.001 if came or counted else IDLE_S)
-
-    def _move(self) -> None:
-        """The records go on elsewhere."""
-        path, position = self._moves.pop(0)
-        try:
-            self._index.reader.go_on(path, position)
-        except WsinspectError as error:
-            self._notices.append(("warning", str(error)))
 
     def _publish(self) -> None:
         old = self._snapshot
@@ -169,7 +158,7 @@ class CaptureSource:
                     where = f"#{event.conn}: " if event.conn else ""
                     self._notices.append((event.level, where + event.text))
                 elif isinstance(event, CaptureMoved):
-                    self._moves.append((Path(event.path), event.position))
+                    self._index.reader.go_on(Path(event.path), event.position, event.left)
                 elif isinstance(event, Stopping):
                     break
         except WsinspectError:
