@@ -49,7 +49,7 @@ def test_the_list(captures: list[Path], capsys: pytest.CaptureFixture[str]) -> N
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert [line.split()[0] for line in lines] == NAMES[:3]
-    assert all("1 connections" in line for line in lines)
+    assert all("  1 connection" in line for line in lines)
     assert ["a proxy writes it" in line for line in lines] == [False, False, True]
     assert str(captures[0].parent) in err
 

@@ -77,7 +77,8 @@ def _list(style: str) -> int:
 
     width = max(len(each.name) for each in found)
     for each in found:
-        count = "" if each.connections is None else f"{each.connections:,} connections"
+        plural = "" if each.connections == 1 else "s"
+        count = "" if each.connections is None else f"{each.connections:,} connection{plural}"
         state = "  a proxy writes it" if each.writing else ""
         line = f"{each.name:<{width}}  {human_size(each.size):>9}  {each.modified}  {count:<18}{state}"
         print(line.rstrip())

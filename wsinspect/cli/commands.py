@@ -90,6 +90,6 @@ def overview() -> str:
 
 
 def _unknown(word: str) -> str:
-    if Path(word).exists():
+    if Path(word).is_file() or (Path(word).is_dir() and word.rstrip("/").endswith(".wscap")):
         return f"{word!r} is a file, not a command; did you mean wsinspect open {word}?"
     return f"there is no command {word!r}{did_you_mean(word, COMMANDS) or '; wsinspect --help lists them'}"
