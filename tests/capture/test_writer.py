@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.capture.helpers import read_all, reads, start_python, wait_until
-from wsinspect.capture import live, writer
+from wsinspect.capture import live, scribe, writer
 from wsinspect.capture.disk import Disk
 from wsinspect.capture.format import HEADER, encode
 from wsinspect.capture.reader import Reader
@@ -206,7 +206,7 @@ told = []; capture.on_trouble = told.append
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
 sent = reads(3000)
 for read in sent[:500]: capture.append(read)
-wait_until(lambda: told and capture._disk.held)
+wait_until(lambda: told and capture._scribe.held)
 for read in sent[500:-1]: capture.append(read)
 size = capture.path.stat().st_size
 assert 30_000 < size <= 40_000, size
@@ -274,7 +274,7 @@ def test_a_partial_write_is_cut_to_whole_records_at_every_byte(
 
 
 def test_checkpoints_repeat_what_opened_the_living(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "CHECKPOINT_EVERY", 20_000)
+    monkeypatch.setattr(scribe, "CHECKPOINT_EVERY", 20_000)
     monkeypatch.setattr(live, "BATCH_BYTES", 100)
     capture = Writer(tmp_path / "a.wscap")
     facts = [requested(1), requested(2), FactRecord(2, 2, Opened()), FactRecord(1, 3, Closed())]
@@ -296,13 +296,13 @@ def test_checkpoints_repeat_what_opened_the_living(tmp_path: Path, monkeypatch: 
 
 
 def test_a_clock_that_jumps_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "CLOCK_CHECK_NS", 0)
+    monkeypatch.setattr(scribe, "CLOCK_CHECK_NS", 0)
     real = time.time_ns
     capture = Writer(tmp_path / "a.wscap")
     capture.append(reads(1)[0])
     wait_until(lambda: capture.queue_bytes == 0)
-    monkeypatch.setattr(writer.time, "time_ns", lambda: real() + 3600 * 10**9)
-    wait_until(lambda: time.monotonic_ns() > capture._clock_due)
+    monkeypatch.setattr(scribe.time, "time_ns", lambda: real() + 3600 * 10**9)
+    wait_until(lambda: time.monotonic_ns() > capture._scribe._clock_due)
     capture.append(reads(2)[1])
     capture.close()
     assert capture.queue_bytes == 0

@@ -188,4 +188,4 @@ def test_no_such_proxy(runtime: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_proxy_without_a_capture(proxy: FakeProxy, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tail", str(proxy.path)]) == 3
-    assert "no capture on disk" in capsys.readouterr().err
+    assert "has no capture" in capsys.readouterr().err

@@ -97,7 +97,7 @@ def test_without_a_command_it_runs() -> None:
 def test_a_screen_needs_a_terminal(line: str, capsys: pytest.CaptureFixture[str], proxy: object) -> None:
     assert main(line.split()) in (2, 3)
     err = capsys.readouterr().err
-    assert "needs a terminal" in err or "no capture on disk" in err
+    assert "needs a terminal" in err or "has no capture" in err
 
 
 def test_windows_gets_a_clear_message(

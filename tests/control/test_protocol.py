@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wsinspect.control.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL,
+    CaptureMoved,
     Close,
     ControlError,
     ErrorCode,
@@ -177,7 +178,8 @@ def test_a_hello_of_another_world(change: dict[str, Any]) -> None:
 
 
 def test_events() -> None:
-    for event in (NoticeEvent("careful", "warning", 3), Stopping(), UnknownEvent("new", {"x": 1})):
+    moved = CaptureMoved("/dev/shm/ring", 12, 345, False)
+    for event in (NoticeEvent("careful", "warning", 3), moved, Stopping(), UnknownEvent("new", {"x": 1})):
         assert parse_event(parse_line(encode_event(event))) == event
     assert parse_event({"event": "notice", "level": "fatal", "conn": "x"}) == NoticeEvent("", "info", None)
 

@@ -27,10 +27,11 @@ class RunningProxy:
     def __init__(
         self, capture: Path, modes: list[str], *arguments: str, program: list[str] | None = None
     ) -> None:
+        """With `--no-save` among the arguments the proxy is not told of `capture`."""
         words = [f"--mode={mode}" for mode in modes]
-        self._start(
-            capture, [*(program or [*PROGRAM, "proxy"]), *words, "-p", "0", "-w", str(capture), *arguments]
-        )
+        if "--no-save" not in arguments:
+            words += ["-w", str(capture)]
+        self._start(capture, [*(program or [*PROGRAM, "proxy"]), *words, "-p", "0", *arguments])
         deadline = time.monotonic() + TIMEOUT_S
         while len(self.ports) < len(modes) and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -56,6 +56,26 @@ def test_a_sink_installed_in_the_start_hook_gets_all_events() -> None:
     assert paused.relay_messages.__func__ is websocket.WebsocketLayer.relay_messages  # type: ignore[attr-defined]
 
 
+async def test_read_tasks_can_be_held_behind_a_read() -> None:
+    source = inspect.getsource(server.ConnectionHandler.handle_connection)
+    assert source.index("reader.read(") < source.index("await self.drain_writers()")
+    drained = []
+
+    class Handler:
+        async def drain_writers(self) -> None:
+            drained.append(1)
+
+    handler = Handler()
+    gate = contract.gate_reads(handler)  # type: ignore[arg-type]
+    waiting = asyncio.create_task(handler.drain_writers())
+    await asyncio.sleep(0)
+    assert drained == [1]
+    assert not waiting.done()
+    gate.set()
+    async with asyncio.timeout(5):
+        await waiting
+
+
 def test_the_parsers_of_a_taken_layer_can_be_let_go() -> None:
     paused = upgraded_layer()
     paused.flow.response = http.Response.make(101)

@@ -13,7 +13,8 @@ import pytest
 from wsinspect.capture.format import MAGIC, Segment, encode, segment_record
 from wsinspect.capture.summary import Summary
 from wsinspect.capture.timeline import Timeline
-from wsinspect.control.protocol import Listener, NoticeEvent, ProxyInfo, Stopping
+from wsinspect.capture.writer import Writer
+from wsinspect.control.protocol import CaptureMoved, Listener, NoticeEvent, ProxyInfo, Stopping
 from wsinspect.errors import NotFound, ProxyUnreachable
 from wsinspect.model import (
     ConnectionState,
@@ -257,6 +258,52 @@ def test_a_live_proxy_and_its_end(session, source_of):
     until(lambda: source.snapshot().status.source == "ended", "the end")
     source.stop_proxy()
     assert control.stops == 1
+
+
+def test_records_that_go_on_in_memory_and_back(session, source_of, tmp_path):
+    control = FakeControl()
+    source = source_of(session.path, control)
+    session.open(1)
+    session.send(1, S, 1, b"on disk")
+    rows = source.rows(Scope(conn=1))
+    until(lambda: len(rows) == 3, "what is on disk")
+    file, ring = session.path, tmp_path / "ring.wscap"
+    left = file.stat().st_size
+    ring.write_bytes(MAGIC)
+    session.path = ring
+    session.send(1, S, 1, b"in memory")
+    control.say(CaptureMoved(str(ring), 0, left, False))
+    until(lambda: len(rows) == 4, "what is in memory")
+    session.path = file
+    session.add(Gap(1, S, session.t_ns, 9, 11, "disk full"))
+    position = file.stat().st_size
+    session.send(1, S, 1, b"on disk again")
+    control.say(CaptureMoved(str(file), position, ring.stat().st_size, True))
+    until(lambda: len(rows) == 5, "what is on disk again")
+    previews = [line.preview for line in source.lines(list(rows))]
+    assert previews[2:] == ["on disk", "in memory", "on disk again"]
+    until(lambda: source.snapshot().status.capture == str(file), "the place")
+
+
+def test_what_is_evicted_says_so(tmp_path, source_of, monkeypatch):
+    monkeypatch.setattr("wsinspect.capture.segments.LEAST_SEGMENT", 10_000)
+    session = Session(tmp_path / "unused.wscap")
+    writer = Writer(tmp_path / "a.wscap", limit=80_000)
+    session.add = writer.append
+    source = source_of(writer.path)
+    rows = source.rows(Scope(conn=None))
+    session.open(1)
+    session.send(1, S, 1, b"the first")
+    until(lambda: len(rows) == 3, "the first")
+    assert source.lines([2])[0].preview == "the first"
+    for n in range(3000):
+        session.send(1, S, 1, b"%d later" % n)
+        if n % 100 == 0:
+            until(lambda n=n: len(rows) >= n, "the rows")
+    until(lambda: len(rows) == 3003, "all")
+    until(lambda: source.lines([2])[0].preview == "no longer in the capture", "its end")
+    assert source.lines([3002])[0].preview == "2999 later"
+    writer.close()
 
 
 async def test_the_screen_over_a_capture(session, run):

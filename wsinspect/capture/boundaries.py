@@ -21,10 +21,10 @@ from wsinspect.capture.columns import (
     RowFlag,
     make_shape,
 )
-from wsinspect.capture.timeline import CUT_HEADER, MISSING_READ, OUT_OF_ORDER
+from wsinspect.capture.timeline import CUT_HEADER, EVICTED, MISSING_READ, OUT_OF_ORDER
 from wsinspect.model import Gap, Opcode, Read, ScanState, Side
 
-GAP_REASONS = ("", MISSING_READ, OUT_OF_ORDER, CUT_HEADER)
+GAP_REASONS = ("", MISSING_READ, OUT_OF_ORDER, CUT_HEADER, EVICTED)
 """By the code in a gap row's header size; 0: the Gap record says it."""
 
 _VIOLATION = int(RowFlag.VIOLATION) << 16
@@ -83,6 +83,7 @@ class Boundaries:
         "_side",
         "_side_bits",
         "close_frame",
+        "evicted",
         "resumes",
     )
 
@@ -111,6 +112,8 @@ class Boundaries:
         self.close_frame = 0
         """Number of the first Close frame, 0 for none."""
         self.resumes: list[Resume] = []
+        self.evicted = False
+        """The next hole is where segments were deleted."""
 
     def gap(self, gap: Gap, position: int) -> None:
         """A Gap record, at `position` in the file."""
@@ -174,7 +177,8 @@ class Boundaries:
     def _unexpected(self, read: Read) -> None:
         missing = read.offset - self._expected
         if missing:
-            reason = MISSING_READ if missing > 0 else OUT_OF_ORDER
+            reason = OUT_OF_ORDER if missing < 0 else EVICTED if self.evicted else MISSING_READ
+            self.evicted = False
             self._add_gap(read.t_ns, max(0, missing), 0, GAP_REASONS.index(reason))
             self._resume = True
 

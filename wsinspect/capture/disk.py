@@ -23,8 +23,9 @@ class Disk:
         """Why the last write failed; empty where it went well."""
         self.held = b""
         """Whole records that the disk has refused so far."""
+        self.end = size
+        """Bytes of the file up to the end of its last whole record."""
         self._fd = fd
-        self._end = size
         self._cut_to: int | None = None
 
     def write(self, chunks: Sequence[bytes]) -> int:
@@ -50,7 +51,7 @@ class Disk:
             return self._hold(b"".join(chunks), done)
         self.trouble = ""
         self.held = b""
-        self._end += done
+        self.end += done
         return done
 
     def _hold(self, data: bytes, done: int) -> int:
@@ -62,9 +63,9 @@ class Disk:
                 break
             whole += size
         self.held = data[whole:]
-        self._end += whole
+        self.end += whole
         if whole < done:
-            self._cut_to = self._end
+            self._cut_to = self.end
             try:
                 self._cut()
             except OSError:
@@ -75,6 +76,20 @@ class Disk:
         if self._cut_to is not None:
             os.ftruncate(self._fd, self._cut_to)
             self._cut_to = None
+
+    def give_up(self) -> bytes:
+        """What is held; it is not tried again."""
+        held, self.held = self.held, b""
+        return held
+
+    def take_back(self, end: int) -> None:
+        """Forget what came after `end`, written or held."""
+        self.held = b""
+        self._cut_to = self.end = end
+        try:
+            self._cut()
+        except OSError:
+            pass  # tried again before the next write
 
     def close(self) -> None:
         """Cut what is torn, close the file, let go of its lock."""

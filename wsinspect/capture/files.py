@@ -1,7 +1,8 @@
 """Where captures lie, what they are called, which are kept, and how one is opened for writing.
 
 Files are 0600 and their folder 0700: they hold other people's traffic. A capture that the user did not name
-lies in the state folder as `2026-11-22T16-05-33-PID.wscap`; of those the last ten are kept.
+lies in the state folder as `2026-11-22T16-05-33-PID.wscap`; of those the last ten are kept. A capture is one
+file, or with a limit a folder of segments.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from pathlib import Path
 
 import platformdirs
 
-from wsinspect.capture import locks
-from wsinspect.capture.format import MAGIC
-from wsinspect.capture.reader import Reader, check_magic
+from wsinspect.capture import locks, segments
+from wsinspect.capture.appending import last_counts
+from wsinspect.capture.format import MAGIC, Counts
+from wsinspect.capture.parts import check_magic
+from wsinspect.capture.reader import Reader
+from wsinspect.capture.segments import SUFFIX
+from wsinspect.capture.store import SegmentStore, Store
 from wsinspect.errors import CaptureLocked, NotACapture, NotFound, Unavailable, UsageError
 
-SUFFIX = ".wscap"
 _UNNAMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+(-\d+)?\.wscap")
 
 
@@ -75,10 +79,11 @@ def unnamed_captures(folder: Path | None = None) -> list[Path]:
 def keep_last(count: int = 10, folder: Path | None = None) -> list[Path]:
     """Delete the oldest unnamed captures beyond `count`, but none that is written now. Returns what went."""
     captures = unnamed_captures(folder)
-    return [path for path in captures[: max(0, len(captures) - count)] if _delete_unless_locked(path)]
+    return [path for path in captures[: max(0, len(captures) - count)] if delete_unless_locked(path)]
 
 
-def _delete_unless_locked(path: Path) -> bool:
+def delete_unless_locked(path: Path) -> bool:
+    """Delete a capture, file or folder, that no process writes; whether it is gone."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -86,12 +91,79 @@ def _delete_unless_locked(path: Path) -> bool:
     try:
         if not locks.try_lock(fd):
             return False
-        os.unlink(path)
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            segments.remove(path)
+        else:
+            os.unlink(path)
         return True
     except OSError:
         return False
     finally:
         os.close(fd)
+
+
+@dataclass(slots=True)
+class OpenedStore:
+    """A capture that this process may append to, whatever its shape."""
+
+    store: Store
+    before: Counts
+    """Of what is in it already."""
+    segments: int
+    """How many segments it has had so far."""
+
+
+def open_store(path: Path, limit: int = 0) -> OpenedStore:
+    """Open a capture to append to: one file, or with a `limit` (in bytes) a folder of segments.
+
+    Raises what `open_for_writing` does, and UsageError where an existing capture has the other shape.
+    """
+    if limit:
+        return _open_folder(path, limit)
+    if path.is_dir() and segments.is_segmented(path):
+        raise UsageError(f"{path} is a capture with a limit, in segments; go on with it by --capture-limit")
+    opened = open_for_writing(path)
+    return OpenedStore(
+        Store(path, opened.fd, opened.size), Counts(0, 0, opened.highest_conn), opened.segments
+    )
+
+
+def _open_folder(folder: Path, limit: int) -> OpenedStore:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; a capture with a limit is a folder of segments: name another")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise NotFound(f"cannot write {folder}: there is no folder {folder.parent}") from None
+    except OSError as error:
+        raise Unavailable(f"cannot write {folder}: {error.strerror}") from None
+    try:
+        if not locks.try_lock(fd):
+            raise CaptureLocked(f"{folder}: another process writes this capture")
+        return _prepare_folder(fd, folder, limit)
+    except OSError as error:
+        os.close(fd)
+        raise Unavailable(f"cannot write {folder}: {error.strerror}") from None
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _prepare_folder(fd: int, folder: Path, limit: int) -> OpenedStore:
+    """The last segment is cut at its last whole record; a new process begins a new one."""
+    found = segments.listed(folder)
+    if not found:
+        if any(not name.startswith(".") for name in os.listdir(folder)):
+            raise UsageError(f"{folder} is a directory with other things in it; -w wants a file or a capture")
+        return OpenedStore(SegmentStore(folder, fd, limit), Counts(0), 0)
+    number, last = found[-1]
+    base, before, end = last_counts(last)
+    if end < last.stat().st_size:
+        os.truncate(last, end)
+    kept = [(each, path.stat().st_size) for each, path in found]
+    store = SegmentStore(folder, fd, limit, kept=kept, position=base + end)
+    return OpenedStore(store, before, number)
 
 
 def open_for_writing(path: Path) -> OpenedCapture:

@@ -12,13 +12,14 @@ A record is a header of 24 bytes, little-endian, and a payload:
     at 16  t_ns    u64   monotonic clock
 
     type         payload
-    SEGMENT      JSON {format, wsinspect, segment, wall_ns, mono_ns, pid, host}: a process begins to write
+    SEGMENT      JSON {format, wsinspect, segment, wall_ns, mono_ns, pid, host, …}: a file or process begins
     READ         offset u64, frame u64, left u64, then the data
     FACT         JSON {"fact": kind, …}
     SENT         offset u64, n u16, n bytes JSON {why, rule}, then the data
     GAP          offset u64, nbytes u64, then the reason in UTF-8
     CLOCK        wall_ns u64
     CHECKPOINT   JSON {"facts": [{conn, t_ns, fact: {…}}, …]}: what opened each connection that lives now
+    END          JSON {frames, connections, highest}: this segment is complete; the capture's counts so far
 
 The check covers every byte of the record but its own four. It is split at byte 48, the end of a READ's fixed
 fields, so that the relay's thread hashes 44 fresh bytes and the data where it lies, and copies nothing.
@@ -29,7 +30,7 @@ from __future__ import annotations
 import enum
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeGuard
 
 from xxhash import xxh3_64_intdigest as digest
@@ -51,6 +52,8 @@ MAX_DATA = 64 << 20
 MAX_LENGTH = MAX_DATA + (64 << 10)
 """A payload length beyond this is not a record."""
 MAX_CARRY = 13
+_FARTHEST = 1 << 61
+"""No capture has more bytes: positions stay within 63 bits."""
 
 _SEALED = struct.Struct("<IBBBBIQ")
 _SEALED_READ = struct.Struct("<IBBBBIQQQQ")
@@ -68,11 +71,24 @@ class RecordType(enum.IntEnum):
     GAP = 5
     CLOCK = 6
     CHECKPOINT = 7
+    END = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a capture has held from its beginning up to some place in it."""
+
+    frames: int | None = None
+    """Frames of all connections; None where they were not counted."""
+    connections: int = 0
+    """Connections that were over."""
+    highest: int = 0
+    """The highest connection number."""
 
 
 @dataclass(slots=True)
 class Segment:
-    """A process began to write here. The pair of clocks holds like a `Clock`'s."""
+    """A file of a capture begins, or a process goes on with it. Its pair of clocks holds like a `Clock`'s."""
 
     wall_ns: int
     mono_ns: int
@@ -80,7 +96,22 @@ class Segment:
     host: str = ""
     wsinspect: str = ""
     segment: int = 1
-    """Counted from 1 in this file."""
+    """Counted from 1 in this capture."""
+    base: int = 0
+    """Bytes of the capture in the segments before this one, whether they are still there or not."""
+    continues: bool = False
+    """The same process wrote the segment before: its connections go on."""
+    checkpoints: int = 0
+    """CHECKPOINT records that follow at once: all connections that live."""
+    before: Counts = Counts()
+    """Of the segments before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A segment is complete: the next one goes on."""
+
+    counts: Counts
 
 
 @dataclass(slots=True)
@@ -147,7 +178,7 @@ def fact_record(conn: int, t_ns: int, payload: bytes) -> bytes:
 
 
 def segment_record(segment: Segment) -> bytes:
-    values = {
+    values: dict[str, Any] = {
         "format": VERSION,
         "wsinspect": segment.wsinspect,
         "segment": segment.segment,
@@ -156,7 +187,20 @@ def segment_record(segment: Segment) -> bytes:
         "pid": segment.pid,
         "host": segment.host,
     }
+    if segment.base:
+        values["base"] = segment.base
+    if segment.continues:
+        values["continues"] = True
+    if segment.checkpoints:
+        values["checkpoints"] = segment.checkpoints
+    if segment.before != Counts():
+        values["before"] = asdict(segment.before)
     return pack(RecordType.SEGMENT, json.dumps(values).encode("ascii"), segment.mono_ns)
+
+
+def end_record(t_ns: int, counts: Counts) -> bytes:
+    """The last record of a complete segment."""
+    return pack(RecordType.END, json.dumps(asdict(counts)).encode("ascii"), t_ns)
 
 
 def checkpoint_record(t_ns: int, entries: list[tuple[int, int, bytes]]) -> bytes:
@@ -186,7 +230,7 @@ def is_plausible(length: int, kind: int, side: int, carry: int) -> bool:
     return length <= MAX_LENGTH and 0 < kind < 64 and side <= 1 and carry <= MAX_CARRY
 
 
-def decode(record: bytes) -> Record | Segment | Checkpoint | None:
+def decode(record: bytes) -> Record | Segment | Checkpoint | End | None:
     """A whole record whose check is right; None where its type is unknown or its payload makes no sense."""
     _, _, kind, side, carry, state, conn, t_ns = HEADER.unpack_from(record)
     payload = record[HEADER.size :]
@@ -213,6 +257,9 @@ def decode(record: bytes) -> Record | Segment | Checkpoint | None:
                 return _decode_segment(payload, t_ns)
             case RecordType.CHECKPOINT:
                 return _decode_checkpoint(payload)
+            case RecordType.END:
+                values = facts.load_object(payload)
+                return None if values is None else End(_counts_from(values))
     except struct.error:
         pass  # shorter than its fixed fields
     return None
@@ -239,6 +286,7 @@ def _decode_segment(payload: bytes, t_ns: int) -> Segment | None:
     if values is None or not _is_count(values.get("wall_ns")):
         return None
     pid, number = values.get("pid"), values.get("segment")
+    base, checkpoints, before = values.get("base"), values.get("checkpoints"), values.get("before")
     return Segment(
         wall_ns=values["wall_ns"],
         mono_ns=t_ns,
@@ -246,6 +294,19 @@ def _decode_segment(payload: bytes, t_ns: int) -> Segment | None:
         host=str(values.get("host", "")),
         wsinspect=str(values.get("wsinspect", "")),
         segment=number if _is_count(number) else 1,
+        base=base if _is_count(base) and base <= _FARTHEST else 0,
+        continues=values.get("continues") is True,
+        checkpoints=checkpoints if _is_count(checkpoints) else 0,
+        before=_counts_from(before) if isinstance(before, dict) else Counts(),
+    )
+
+
+def _counts_from(values: dict[str, Any]) -> Counts:
+    frames, connections, highest = values.get("frames"), values.get("connections"), values.get("highest")
+    return Counts(
+        frames if _is_count(frames) else None,
+        connections if _is_count(connections) else 0,
+        highest if _is_count(highest) and highest < 1 << 32 else 0,
     )
 
 

@@ -88,6 +88,7 @@ class FrameIndex:
         self._opened_rows: dict[int, int] = {}
         self._agreed: dict[int, Negotiated | None] = {}
         self._checkpoint_facts: dict[int, Fact] = {}
+        self._evicted = False
         self._reassembly = Reassembly(self, max_message)
 
     def close(self) -> None:
@@ -188,6 +189,7 @@ class FrameIndex:
                 raw = isinstance(opened, Opened) and opened.transport != "websocket"
             allowed = 7 if agreed is None else agreed.rsv_allowed
             direction = Boundaries(self._columns, self._reads, conn, side, allowed, raw)
+            direction.evicted = self._evicted
             self._directions[conn, side] = direction
         return direction
 
@@ -213,6 +215,12 @@ class FrameIndex:
             case Notice(code="segment"):
                 for conn in {conn for conn, _ in self._directions}:
                     self._retire(conn)
+            case Notice(code="evicted") if record.conn:
+                self._retire(record.conn)
+            case Notice(code="evicted"):
+                self._evicted = True
+                for direction in self._directions.values():
+                    direction.evicted = True
             case _:
                 pass
 
@@ -242,6 +250,10 @@ class FrameIndex:
             return self._checkpoint_facts[i]
         record = self._record(i)
         return record.fact if isinstance(record, FactRecord) else None
+
+    def is_gone(self, i: int) -> bool:
+        """Whether the frame of row `i` was evicted from the capture since it was indexed."""
+        return self.payload(i, 1) == b"" and self._columns.length[i] > 0
 
     def gap_reason(self, i: int) -> str:
         """Why the bytes of a gap's row are missing; "" for other rows."""

@@ -265,6 +265,8 @@ class Summary:
             case Notice():
                 if len(connection.notices) < _KEPT:
                     connection.notices.append(fact)
+                if fact.code == "evicted":  # its end went with it
+                    connection.step(_Step.GONE, t_ns)
             case Unknown():
                 pass
 

@@ -44,6 +44,7 @@ MAX_CONNECTIONS = 1 << 16
 
 MISSING_READ = "missing read"
 OUT_OF_ORDER = "read out of order"
+EVICTED = "evicted"
 CUT_HEADER = "the header before it is missing"
 
 
@@ -142,6 +143,7 @@ class _Direction:
         self.assembler = make_assembler(side, agreed, limits.max_message)
         self.expected = 0
         self.resume = False
+        self.evicted = False  # the next hole is where segments were deleted
         self.reads = 0
         self.frame_began = 1  # ordinal of the read in which the frame under way began
 
@@ -170,7 +172,8 @@ class _Direction:
     def _check_position(self, read: Read, events: list[Event]) -> None:
         missing = read.offset - self.expected
         if missing:
-            reason = MISSING_READ if missing > 0 else OUT_OF_ORDER
+            reason = OUT_OF_ORDER if missing < 0 else EVICTED if self.evicted else MISSING_READ
+            self.evicted = False
             events.append(GapEvent(read.conn, read.side, read.t_ns, max(0, missing), reason))
             self.resume = True
         self.expected = read.offset + len(read.data)
@@ -208,6 +211,7 @@ class Timeline:
         """`max_payload`: bytes kept of a frame; `max_message`: of an inflated message."""
         self._limits = Limits(max_payload, max_message)
         self._connections: dict[int, _Connection] = {}
+        self._evicted = False
 
     def feed(self, record: Record) -> list[Event]:
         """What this record brings about. Never raises on what a peer sent or a capture holds."""
@@ -231,6 +235,8 @@ class Timeline:
         if len(self._connections) >= MAX_CONNECTIONS:
             del self._connections[next(iter(self._connections))]
         connection = self._connections[conn] = _Connection(conn, opened, self._limits)
+        for direction in connection.directions:
+            direction.evicted = self._evicted
         return connection
 
     def _take_fact(self, record: FactRecord) -> None:
@@ -243,8 +249,20 @@ class Timeline:
                 self._connections.pop(record.conn, None)
             case Notice(code="segment"):
                 self._connections.clear()  # another process writes now: its connections are others
+            case Notice(code="evicted"):
+                self._take_eviction(record.conn)
             case _:
                 pass
+
+    def _take_eviction(self, conn: int) -> None:
+        """Of the capture as a whole: holes follow. Of a connection: it ended in one."""
+        if conn:
+            self._connections.pop(conn, None)
+            return
+        self._evicted = True
+        for connection in self._connections.values():
+            for direction in connection.directions:
+                direction.evicted = True
 
     def _sent(self, sent: Sent) -> list[Event]:
         connection = self._connections.get(sent.conn)

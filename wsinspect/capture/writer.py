@@ -2,7 +2,7 @@
 
     relay's thread                          writer's thread
     append: encode, checksum, enqueue  -->  take all that is queued, one writev, nap a few ms
-            wake it only where it sleeps
+            wake it only where it sleeps    (`scribe`: where it goes, segments, checkpoints, clocks)
 
 The queue is a deque with one producer and one consumer, its methods atomic under the interpreter lock: no
 lock on the fast path. The writer announces that it sleeps *before* it looks at the queue a last time, and the
@@ -13,43 +13,32 @@ the relay never pays for a wake-up (a futex call, a fight for the interpreter lo
 some milliseconds later. Each batch gives up the interpreter lock twice, in the writev and in the nap.
 
 A full queue (a slow disk, or none) drops reads, never facts, and merges what it dropped into one gap for each
-direction, which is written as soon as half of the queue is free again.
+direction, which is written as soon as half of the queue is free again. With `throttle` the relay is told to
+stop reading at half of the queue, so that it never gets full, and to go on below a quarter.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
-import wsinspect
-from wsinspect.capture.disk import Disk
-from wsinspect.capture.files import open_for_writing
-from wsinspect.capture.format import (
-    MAX_DATA,
-    Segment,
-    checkpoint_record,
-    encode,
-    fact_record,
-    read_head,
-    segment_record,
-)
-from wsinspect.capture.live import LiveConnections
-from wsinspect.errors import UsageError
+from wsinspect.capture import facts, files
+from wsinspect.capture.format import MAX_DATA, encode, fact_record, read_head
+from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe
+from wsinspect.errors import Unavailable, UsageError
 from wsinspect.model import Clock, FactRecord, Gap, Notice, Read, Record, Sent, Side
+
+type Pressure = Literal["drop", "throttle"]
+"""What gives way where the disk is slower than the traffic: the capture, or the traffic."""
 
 NAP_S = 0.004
 """How long the writer rests after a batch: what is on disk lags by this."""
 IDLE_S = 1.0
-CLOCK_CHECK_NS = 1_000_000_000
-CLOCK_DRIFT_NS = 50_000_000
-CHECKPOINT_EVERY = 8 << 20
-"""Bytes of file between two checkpoints; more where the checkpoints themselves are large."""
 FACT_SLACK = 16 << 20
 """By how many bytes facts may exceed the queue's limit."""
 
@@ -59,6 +48,7 @@ _RECORDS_A_BATCH = 8192
 _RETRY_FIRST_S = 0.25
 _RETRY_LAST_S = 2.0
 _LAST_CONN = (1 << 32) - (1 << 24)
+_NEVER = 1 << 62
 
 SLOW = "the disk was slower than the traffic"
 TOO_LONG = "one read of more than 64 MiB"
@@ -67,39 +57,92 @@ TOO_LONG = "one read of more than 64 MiB"
 class Writer:
     """The one writer of a capture. All methods but `close` belong to one thread, the relay's."""
 
-    def __init__(self, path: Path, *, queue_limit: int = 64 << 20) -> None:
-        """Open or continue a capture; `queue_limit` is in bytes. Raises what `open_for_writing` does."""
-        opened = open_for_writing(path)
-        if opened.highest_conn > _LAST_CONN:
-            os.close(opened.fd)
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        limit: int = 0,
+        memory: bool = False,
+        pressure: Pressure = "drop",
+        queue_limit: int = 64 << 20,
+    ) -> None:
+        """Open or continue a capture; sizes in bytes. Raises what `files.open_for_writing` does.
+
+        `path`: None keeps nothing on disk, only the last 64 MiB in memory. `limit`: 0 for one file, else a
+        folder of segments that keeps to it. `memory`: go on in memory where the disk fails.
+        """
+        opened = files.open_store(path, limit) if path is not None else None
+        if opened is not None and opened.before.highest > _LAST_CONN:
+            opened.store.close()
             raise UsageError(f"{path}: its connection numbers are used up; name another file")
-        self.path = path
+        self.saved = path
+        """What outlives the process."""
         self.on_trouble: Callable[[str], None] | None = None
         """Told once, from the writer's thread, when the disk fails, and once when reads had to be dropped."""
+        self.on_move: Callable[[Move], None] | None = None
+        """Told, from the writer's thread, when the records go on elsewhere: to memory, and back again."""
+        self.on_full: Callable[[], None] | None = None
+        """Told in `append` that reading should stop (`throttle` alone)."""
+        self.on_room: Callable[[], None] | None = None
+        """Told, from the writer's thread, that it may go on; `full` is False then."""
+        self.count_frames: Callable[[], int] | None = None
+        """The frames that went by so far, in all connections of this process; asked in `append`."""
+        self.full = False
+        """`on_full` was told, and not yet `on_room`."""
         self.gaps = 0
         """Reads that were dropped."""
-        self.troubles: list[str] = []
-        """The sentences that `on_trouble` was told."""
-        self._conns = itertools.count(opened.highest_conn + 1)
-        self._disk = Disk(opened.fd, opened.size)
+        self.moves: list[Move] = []
+        """The last one, if any: where records go now."""
+        try:
+            self._scribe = Scribe(
+                None if opened is None else opened.store,
+                memory=memory,
+                before=None if opened is None else opened.before,
+            )
+        except OSError as error:
+            if opened is not None:
+                opened.store.close()
+            where = "nothing in memory" if path is None else str(path)
+            raise Unavailable(f"cannot write {where}: {error.strerror}") from None
+        self._scribe.on_move = self._moved
+        self._conns = itertools.count(1 if opened is None else opened.before.highest + 1)
         self._limit = queue_limit
-        self._queue: deque[bytes | tuple[bytes, bytes]] = deque()
+        self._throttle = pressure == "throttle"
+        self._brim = queue_limit // 2 if self._throttle else queue_limit
+        self._queue: deque[Entry] = deque()
         self._queued = 0  # bytes ever enqueued
         self._written = 0  # bytes ever written: the writer's thread alone changes it
         self._lock = threading.Lock()  # guards _pending and what else only the slow paths touch
         self._pending: dict[tuple[int, Side], Gap] = {}
         self._lost_facts = 0
         self._overflowed = False
-        self._told: set[str] = set()
-        self._live = LiveConnections()
-        self._checkpoint_at = CHECKPOINT_EVERY
+        self._told: dict[str, str] = {}
+        self._mark_every = 0
+        self._mark_at = _NEVER
         self._wake = threading.Lock()
         self._wake.acquire()
         self._sleeping = False
         self._closing = False
-        self._begin_segment(opened.segments + 1)
+        for packed in self._scribe.first_records(1 if opened is None else opened.segments + 1):
+            self._put(packed, len(packed))
+        self._want_marks()
         self._thread = threading.Thread(target=self._run, name="wsinspect-capture", daemon=True)
         self._thread.start()
+
+    @property
+    def path(self) -> Path:
+        """Where records go now."""
+        return self._scribe.path
+
+    @property
+    def memory(self) -> Path | None:
+        """The folder in memory, once there is one. It goes with the process."""
+        return self._scribe.ring
+
+    @property
+    def troubles(self) -> list[str]:
+        """What does not go well, or did not: a sentence each."""
+        return list(self._told.values())
 
     def next_conn(self) -> int:
         """A connection number that this capture has not seen, from 1."""
@@ -119,7 +162,9 @@ class Writer:
         data = record.data
         size = len(data)
         queued = self._queued + size + 48
-        if queued - self._written > self._limit or size > MAX_DATA:
+        if queued >= self._mark_at:
+            self._put_mark()
+        if queued - self._written > self._brim or size > MAX_DATA:
             return self._append_slowly(record)
         if size <= _JOINED:
             self._queue.append(read_head(record) + data)
@@ -128,8 +173,6 @@ class Writer:
         self._queued = queued
         if self._sleeping:
             self._rouse()
-        if queued >= self._checkpoint_at:
-            self._put_checkpoint(record.t_ns)
         return None
 
     def _rouse(self) -> None:
@@ -152,58 +195,85 @@ class Writer:
                 case FactRecord():
                     for side in Side:
                         if gap := self._pending.pop((record.conn, side), None):
-                            self._put(encode(gap)[0])
-                    payload = self._live.take(record)
-                    self._put_if_slack(fact_record(record.conn, record.t_ns, payload))
+                            self._put_packed(gap)
+                    payload = facts.dumps(record.fact)
+                    packed = fact_record(record.conn, record.t_ns, payload)
+                    entry = FactEntry(packed, record.conn, record.t_ns, record.fact, payload)
+                    self._put_if_slack(entry, len(packed))
                 case Sent() | Gap() | Clock():
-                    self._put_if_slack(encode(record)[0])
+                    packed = encode(record)[0]
+                    self._put_if_slack(packed, len(packed))
         if self._sleeping:
             self._rouse()
 
     def _append_read(self, read: Read) -> None:
         size = len(read.data)
+        if self._throttle and not self.full and self.queue_bytes + size + 48 > self._brim:
+            self._hold_back()
         room = not self._pending and self.queue_bytes + size + 48 <= self._limit
         if room and size <= MAX_DATA:
-            self._put((read_head(read), read.data))
+            self._put((read_head(read), read.data), size + 48)
             return
         self.gaps += 1
         self._overflowed = True
         gap = self._pending.get((read.conn, read.side))
         if gap is None:
-            reason = self._disk.trouble or (TOO_LONG if size > MAX_DATA else SLOW)
+            reason = self._scribe.trouble or (TOO_LONG if size > MAX_DATA else SLOW)
             gap = Gap(read.conn, read.side, read.t_ns, read.offset, 0, reason)
             self._pending[read.conn, read.side] = gap
         gap.nbytes = read.offset + size - gap.offset
 
-    def _put(self, chunks: bytes | tuple[bytes, bytes]) -> None:
-        self._queued += len(chunks) if isinstance(chunks, bytes) else len(chunks[0]) + len(chunks[1])
-        self._queue.append(chunks)
+    def _hold_back(self) -> None:
+        """Tell the relay to stop reading; not where no place takes the records, for that may last."""
+        if self.on_full is not None and not self._scribe.held:
+            self.full = True
+            self.on_full()
 
-    def _put_if_slack(self, chunk: bytes) -> None:
-        if self.queue_bytes + len(chunk) > self._limit + FACT_SLACK:
+    def _put(self, entry: Entry, size: int) -> None:
+        self._queued += size
+        self._queue.append(entry)
+
+    def _put_if_slack(self, entry: Entry, size: int) -> None:
+        if self.queue_bytes + size > self._limit + FACT_SLACK:
             self._lost_facts += 1
             self._overflowed = True
         else:
-            self._put(chunk)
+            self._put(entry, size)
+
+    def _put_mark(self) -> None:
+        """Before a read that goes beyond a segment's size: the frames counted so far stand before it."""
+        with self._lock:
+            self._queue.append(Mark(self._frames()))
+            self._mark_at = self._queued + self._mark_every
+
+    def _frames(self) -> int | None:
+        try:
+            return None if self.count_frames is None else self.count_frames()
+        except Exception:  # a number less must not cost the capture its end
+            return None
+
+    def _want_marks(self) -> None:
+        """Follow the size of the segments, which changes with the place."""
+        every = self._scribe.segment_bytes
+        if every != self._mark_every:
+            with self._lock:
+                self._mark_every = every
+                self._mark_at = self._queued + every if every else _NEVER
 
     def _put_gaps(self) -> None:
         """Enqueue the pending gaps; the caller holds the lock. They are forgotten last: see `append`."""
         for gap in self._pending.values():
-            self._put(encode(gap)[0])
+            self._put_packed(gap)
         if self._lost_facts:
             text = f"{self._lost_facts} facts or injected frames are not in this capture: {SLOW}"
             notice = Notice(code="capture-gap", text=text, level="warning")
-            self._put(encode(FactRecord(0, time.monotonic_ns(), notice))[0])
+            self._put_packed(FactRecord(0, time.monotonic_ns(), notice))
             self._lost_facts = 0
         self._pending.clear()
 
-    def _put_checkpoint(self, t_ns: int) -> None:
-        with self._lock:
-            before = self._queued
-            for entries in self._live.batches():
-                self._put(checkpoint_record(t_ns, entries))
-            # Ten thousand connections make a checkpoint of 20 MB: no more than a sixteenth of the file.
-            self._checkpoint_at = self._queued + max(CHECKPOINT_EVERY, 16 * (self._queued - before))
+    def _put_packed(self, record: Record) -> None:
+        packed = encode(record)[0]
+        self._put(packed, len(packed))
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write everything queued and let go of the file; a disk that hangs for `timeout_s` is left alone."""
@@ -213,8 +283,6 @@ class Writer:
                 self._closing = True
         self._rouse()
         self._thread.join(timeout_s)
-        if not self._thread.is_alive():
-            self._disk.close()
 
     # --------------------------------------------------------------------------- the writer's thread
 
@@ -223,16 +291,20 @@ class Writer:
             self._write_until_closed()
         except Exception as error:  # our own fault: the relay goes on, its reads are accounted in gaps
             self._tell("fault", f"the capture {self.path} ends here: {error!r}")
+        finally:
+            self._scribe.close(self._frames())
 
     def _write_until_closed(self) -> None:
         retry_s = _RETRY_FIRST_S
         while True:
             closing = self._closing
-            batch = self._take()
-            done = self._disk.write(batch)
+            done = self._scribe.write(self._take())
             self._written += done
+            self._want_marks()
             self._tell_trouble()
-            if self._disk.held:
+            if self.full and (self._scribe.held or self.queue_bytes <= self._limit // 4):
+                self._let_go()
+            if self._scribe.held:
                 if closing:
                     return
                 self._wake.acquire(timeout=retry_s)
@@ -245,6 +317,8 @@ class Writer:
             elif done:
                 if not self._closing:
                     self._wake.acquire(timeout=NAP_S)
+            elif self._queue:
+                pass  # a mark ended the batch
             elif closing:
                 return
             else:
@@ -258,65 +332,52 @@ class Writer:
             self._wake.acquire(timeout=IDLE_S)
             self._sleeping = False
 
-    def _take(self) -> list[bytes]:
-        """All that is queued, as few chunks; nothing while an earlier batch still waits for the disk."""
-        if self._disk.held or not self._queue:
+    def _take(self) -> list[Entry]:
+        """All that is queued, up to a mark; nothing while an earlier batch still waits for the disk."""
+        if self._scribe.held or not self._queue:
             return []
         pop = self._queue.popleft
         count = min(len(self._queue), _RECORDS_A_BATCH)
-        entries = [pop() for _ in itertools.repeat(None, count)]
-        chunks: list[bytes] = []
-        if clock := self._clock_if_due():
-            self._written -= len(clock)  # it was never enqueued
-            chunks.append(clock)
-        small: list[bytes] = []
-        for entry in entries:
-            if isinstance(entry, bytes):
-                small.append(entry)
-            else:
-                if small:
-                    chunks.append(b"".join(small))
-                    small = []
-                chunks.extend(entry)
-        if small:
-            chunks.append(b"".join(small))
-        return chunks
+        if not self._mark_every:
+            return [pop() for _ in itertools.repeat(None, count)]
+        entries: list[Entry] = []
+        for _ in itertools.repeat(None, count):
+            entries.append(pop())
+            if type(entries[-1]) is Mark:
+                break
+        return entries
+
+    def _let_go(self) -> None:
+        self.full = False
+        try:
+            if self.on_room is not None:
+                self.on_room()
+        except Exception:  # a listener's fault must not end the capture
+            pass
 
     def _tell_trouble(self) -> None:
-        if self._disk.trouble:
-            self._tell("disk", f"cannot write the capture {self.path}: {self._disk.trouble}")
+        if self._scribe.held:
+            self._tell("disk", f"cannot write the capture {self.path}: {self._scribe.trouble}")
         if self._overflowed:
-            self._tell("gaps", f"the capture {self.path} has gaps: {self._disk.trouble or SLOW}")
+            self._tell("gaps", f"the capture {self.path} has gaps: {self._scribe.trouble or SLOW}")
+
+    def _moved(self, move: Move) -> None:
+        self._told.pop("away", None)
+        if not move.saved:
+            self._told["away"] = move.text
+        self.moves[:] = [move]
+        try:
+            if self.on_move is not None:
+                self.on_move(move)
+        except Exception:  # a listener's fault must not end the capture
+            pass
 
     def _tell(self, what: str, sentence: str) -> None:
         if what in self._told:
             return
-        self._told.add(what)
-        self.troubles.append(sentence)
+        self._told[what] = sentence
         try:
             if self.on_trouble is not None:
                 self.on_trouble(sentence)
         except Exception:  # a listener's fault must not end the capture
             pass
-
-    # ----------------------------------------------------------------------------------------- clocks
-
-    def _begin_segment(self, number: int) -> None:
-        mono_ns, wall_ns = time.monotonic_ns(), time.time_ns()
-        self._clock_offset = wall_ns - mono_ns
-        self._clock_due = mono_ns + CLOCK_CHECK_NS
-        segment = Segment(wall_ns, mono_ns, os.getpid(), socket.gethostname(), wsinspect.__version__, number)
-        self._put(segment_record(segment))
-        self._put(encode(Clock(mono_ns, wall_ns))[0])
-
-    def _clock_if_due(self) -> bytes:
-        """A CLOCK record where the clocks have parted since the last one; looked at once a second."""
-        mono_ns = time.monotonic_ns()
-        if mono_ns < self._clock_due:
-            return b""
-        self._clock_due = mono_ns + CLOCK_CHECK_NS
-        wall_ns = time.time_ns()
-        if abs(wall_ns - mono_ns - self._clock_offset) <= CLOCK_DRIFT_NS:
-            return b""
-        self._clock_offset = wall_ns - mono_ns
-        return encode(Clock(mono_ns, wall_ns))[0]

@@ -17,6 +17,7 @@ COMMANDS = {
     "attach": "the screen for a proxy that is running",
     "open": "the screen for a capture file",
     "tail": "print a capture: for people, or as NDJSON",
+    "captures": "list the captures that you did not name, or delete them",
     "ctl": "ask a running proxy for its status, stop it, send or close",
     "browser": "a browser whose traffic goes through a proxy of its own",
     "exec": "a program whose traffic goes through a proxy of its own",
@@ -89,6 +90,6 @@ def overview() -> str:
 
 
 def _unknown(word: str) -> str:
-    if Path(word).is_file():
+    if Path(word).is_file() or (Path(word).is_dir() and word.rstrip("/").endswith(".wscap")):
         return f"{word!r} is a file, not a command; did you mean wsinspect open {word}?"
     return f"there is no command {word!r}{did_you_mean(word, COMMANDS) or '; wsinspect --help lists them'}"

@@ -26,7 +26,7 @@ from wsinspect.model import Opcode, Side
 
 if TYPE_CHECKING:
     from wsinspect.control.client import ControlClient
-    from wsinspect.control.protocol import ProxyStatus
+    from wsinspect.control.protocol import ProxyInfo, ProxyStatus
 
 OPCODES = {"text": Opcode.TEXT, "binary": Opcode.BINARY, "ping": Opcode.PING, "pong": Opcode.PONG}
 SIDES = {"client": (Side.CLIENT,), "server": (Side.SERVER,), "both": (Side.CLIENT, Side.SERVER)}
@@ -101,8 +101,15 @@ def _lines(status: ProxyStatus) -> list[str]:
     info = status.info
     lines = [f"proxy        {info.pid} (wsinspect {info.wsinspect}), up {status.uptime_s:.0f} s"]
     lines += [f"listening    {each.host}:{each.port} ({each.mode})" for each in info.listeners]
-    lines += [f"capture      {info.capture or 'none'}"]
+    lines += [f"capture      {info.capture or 'none'}{_until(info)}"]
     lines += [f"connections  {status.live} live, {status.total} in all"]
     lines += [f"behind       {status.queue_bytes:,} bytes wait for the disk"] if status.queue_bytes else []
     lines += [f"missing      {status.gaps} gaps in the capture"] if status.gaps else []
     return lines + [f"trouble      {sentence}" for sentence in status.trouble]
+
+
+def _until(info: ProxyInfo) -> str:
+    """How long the capture's present place lasts, where it is not for good."""
+    if info.saved is None:
+        return " (in memory, until the proxy ends)" if info.memory else ""
+    return "" if info.saved == info.capture else f" (in memory, until {info.saved} can be written)"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from wsinspect.capture import locks
 from wsinspect.capture.format import MAGIC
@@ -17,7 +18,12 @@ from wsinspect.capture.reader import Reader
 from wsinspect.cli.narration import say
 from wsinspect.control.client import ControlClient
 from wsinspect.control.paths import is_address
-from wsinspect.errors import Unavailable
+from wsinspect.control.protocol import CaptureMoved
+from wsinspect.errors import Unavailable, WsinspectError
+from wsinspect.model import Record
+
+type Place = tuple[Path, int, int]
+"""A capture, a position in it, and where the one before it ends: as `Reader.go_on` takes them."""
 
 _CHUNK_BYTES = 1 << 16
 """Less than the reader takes at once, so that nothing waits for the next chunk."""
@@ -31,7 +37,15 @@ class Input:
     reader: Reader
     over: Callable[[], bool]
     """Whether what is there now is all there will be. May wait for more."""
+    moved: Callable[[], Place | None] = lambda: None
+    """Where the records go on, once they do elsewhere."""
     said: int = 0
+
+    def read(self) -> list[tuple[int, Record]]:
+        """The next records, wherever they are; [] when nothing is new."""
+        while (place := self.moved()) is not None:
+            self.reader.go_on(*place)
+        return self.reader.read()
 
     def say_damage(self) -> None:
         """Tell what was skipped since the last call."""
@@ -44,8 +58,7 @@ class Input:
         self.say_damage()
         if self.said > _DAMAGES_SAID:
             say(f"{self.reader.path}: and {self.said - _DAMAGES_SAID} more places like that")
-        torn = self.reader.torn_bytes
-        if torn and not locks.is_being_written(self.reader.path):
+        if torn := self.reader.cut_off_bytes:
             say(f"{self.reader.path}: its last {torn} bytes are not a whole record; the writer was cut off")
             return True
         return self.said > 0
@@ -58,23 +71,57 @@ def open_input(word: str, *, follow: bool) -> Iterator[Input]:
         with _stdin() as source:
             yield source
     elif is_address(word):
-        with ControlClient(word) as client, Reader(capture_of(client)) as reader:
-            yield Input(reader, _proxy_is_gone(client, reader) if follow else lambda: True)
+        with ControlClient(word) as client, Moves(client) as moves, Reader(capture_of(client)) as reader:
+            over = _proxy_is_gone(client, reader) if follow else lambda: True
+            yield Input(reader, over, moves.take)
     else:
         with Reader(Path(word)) as reader:
             yield Input(reader, lambda: not follow)
 
 
 def capture_of(client: ControlClient) -> Path:
-    """Raises Unavailable where the proxy keeps nothing on disk."""
-    if client.info.capture is None:
-        raise Unavailable(f"the proxy {client.info.pid} has no capture on disk")
-    return Path(client.info.capture)
+    """Where a proxy's records begin. Raises Unavailable where it keeps none."""
+    found = client.info.saved or client.info.capture
+    if found is None:
+        raise Unavailable(f"the proxy {client.info.pid} has no capture")
+    return Path(found)
+
+
+class Moves:
+    """The places to which a proxy's records move, from those of now on."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self._events = client.watch()
+        self._places: list[Place] = []
+        self._ended = False
+        info = client.info
+        if info.capture is not None and info.saved not in (None, info.capture):
+            self._places.append((Path(info.capture), info.capture_position, info.capture_left))
+
+    def take(self) -> Place | None:
+        """The next one, if there is one."""
+        while not self._ended:
+            try:
+                event = self._events.next(timeout_s=0)
+            except WsinspectError:
+                self._ended = True
+                break
+            if event is None:
+                break
+            if isinstance(event, CaptureMoved):
+                self._places.append((Path(event.path), event.position, event.left))
+        return self._places.pop(0) if self._places else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.close()
 
 
 def _proxy_is_gone(client: ControlClient, reader: Reader) -> Callable[[], bool]:
     """A proxy closes its control socket before the capture's last records are written: wait for both."""
-    return lambda: client.gone() and not locks.is_being_written(reader.path)
+    return lambda: client.gone() and not reader.is_written()
 
 
 @contextmanager

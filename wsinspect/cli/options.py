@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from wsinspect.cli.parser import Parser, number, one_of
+from wsinspect.capture.segments import LEAST_LIMIT
+from wsinspect.cli.parser import Parser, number, one_of, size
 from wsinspect.control.settings import ProxySettings
+from wsinspect.errors import UsageError
 
 ADDRESS_HELP = "a proxy's process id, or its control socket; may be left out where only one proxy runs"
 
@@ -41,8 +43,28 @@ def traffic_options(parser: Parser) -> None:
         "--write",
         type=Path,
         metavar="FILE",
-        help="the capture; an existing one is appended to; without it a new file in the state folder, "
-        "where the last ten are kept",
+        help="the capture; an existing one is appended to; without it a new one in the state folder, "
+        "where the last ten are kept (wsinspect captures)",
+    )
+    capture.add_argument(
+        "--capture-limit",
+        type=size(LEAST_LIMIT),
+        metavar="SIZE",
+        help="keep no more than SIZE (such as 500M or 2G; none) of the capture: a folder of segments, of "
+        "which the oldest go; without it none for -w, else 2G",
+    )
+    capture.add_argument(
+        "--capture-pressure",
+        type=one_of("drop", "throttle"),
+        default="drop",
+        metavar="WHAT",
+        help="where the disk is slower than the traffic: drop leaves gaps in the capture (the default), "
+        "throttle slows the traffic down",
+    )
+    capture.add_argument(
+        "--no-save",
+        action="store_true",
+        help="keep nothing on disk, only the last 64 MiB in memory while the proxy runs",
     )
     capture.add_argument(
         "-k", "--ssl-insecure", action="store_true", help="do not verify the servers' certificates"
@@ -96,12 +118,17 @@ def own_client_settings(args: argparse.Namespace) -> ProxySettings:
 
 
 def settings_from(args: argparse.Namespace) -> ProxySettings:
-    """The settings that the options of `proxy_options` (and `child_options`) ask for."""
+    """The settings that the options of `proxy_options` (and `child_options`) ask for. Raises UsageError."""
+    if args.no_save and args.write is not None:
+        raise UsageError("--no-save keeps nothing on disk, -w names a file there: leave one of them out")
     return ProxySettings(
         modes=args.mode or ["regular"],
         listen_host=args.listen_host,
         listen_port=args.listen_port,
         capture=args.write,
+        capture_limit=args.capture_limit,
+        capture_pressure=args.capture_pressure,
+        save=not args.no_save,
         options=dict(args.set),
         scripts=args.script,
         ssl_insecure=args.ssl_insecure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -93,3 +94,24 @@ def seconds(word: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds")
     return value
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(?:i?B)?")
+_UNITS = {"": 1, "k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def size(least: int) -> Callable[[str], int]:
+    """A type for numbers of bytes with k, M, G or T behind them, at least `least`; `none` is 0."""
+
+    def check(word: str) -> int:
+        if word == "none":
+            return 0
+        match = _SIZE.fullmatch(word)
+        if match is None:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a size such as 500M or 2G, nor none")
+        value = int(float(match[1]) * _UNITS[match[2]])
+        if not least <= value < 1 << 60:
+            raise argparse.ArgumentTypeError(f"{word} is too small: at least {least >> 20}M, or none")
+        return value
+
+    return check

@@ -50,9 +50,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _capture(launched: Launched) -> Path:
-    if launched.hello.capture is None:
-        raise Unavailable("the proxy has no capture on disk")
-    return Path(launched.hello.capture)
+    found = launched.hello.saved or launched.hello.capture
+    if found is None:
+        raise Unavailable("the proxy has no capture")
+    return Path(found)
 
 
 def _leave(launched: Launched, client: ControlClient) -> None:

@@ -44,6 +44,7 @@ def summary_lines(capture: Path, *, idle_limit_s: float | None = None) -> list[s
         lines.append(_row("violations", totals.violations.total(), _counts(totals.violations)))
     if totals.gaps:
         lines.append(_row("gaps", totals.gaps, f"{sum(totals.lost_bytes):,} bytes are missing"))
+    lines += [f"note: {notice.text}" for notice in summary.notices if notice.code in ("evicted", "outage")]
     dropped = [each for each in summary.connections.values() if each.state is ConnectionState.DROPPED]
     return lines + [_drop(each, quiet_ns.get(each.conn, 0) / 1e9, idle_limit_s) for each in dropped]
 

@@ -60,7 +60,7 @@ def _print_all(source: Input, printer: _Printer) -> None:
     while True:
         # Asked before reading: what was there when it turned true is still printed.
         over = source.over()
-        batch = source.reader.read()
+        batch = source.read()
         printer.feed(batch)
         source.say_damage()
         if not batch:

@@ -114,8 +114,17 @@ class ControlClient:
             return self._wire.at_end()
 
     def watch(self) -> EventReader:
-        """The proxy's events, on a connection of their own. Call its `close` when done."""
-        return EventReader(self.path, self.timeout_s)
+        """The proxy's events, on a connection of their own. Call its `close` when done.
+
+        `info` is as of then or later: what has changed since, an event says.
+        """
+        events = EventReader(self.path, self.timeout_s)
+        try:
+            self.info = ProxyInfo.parse(self.request("hello"))
+        except BaseException:
+            events.close()
+            raise
+        return events
 
     def close(self) -> None:
         self._wire.close()

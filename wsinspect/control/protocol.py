@@ -6,7 +6,7 @@
     event     {"event": "notice", "level": "warning", "text": "...", "conn": 3}     only after `watch`
 
     Request = Hello | Status | Stop | Send | Close | Watch
-    Event   = NoticeEvent | Stopping | UnknownEvent
+    Event   = NoticeEvent | CaptureMoved | Stopping | UnknownEvent
 
 A server is a loop over `Lines.receive`, `parse_request`, and `encode_answer` or `encode_refusal`; unknown
 fields are ignored, so that a newer client can talk to it.
@@ -257,9 +257,17 @@ class ProxyInfo:
     """Its version."""
     pid: int
     capture: str | None
-    """The capture's absolute path; None where nothing is kept on disk."""
+    """Where records go now: an absolute path, of a file or a folder of segments, on disk or in memory."""
     listeners: tuple[Listener, ...] = ()
     protocol: int = PROTOCOL
+    capture_position: int = 0
+    """Where those who have read the last place go on in this one; 0 where there was none."""
+    capture_left: int = 0
+    """Where the last place ended for them."""
+    saved: str | None = None
+    """What outlives the proxy: `capture`, but for while the disk takes nothing. None: nothing does."""
+    memory: str | None = None
+    """The folder in memory that is there, or was, instead of a disk; it goes with the proxy."""
 
     def values(self) -> dict[str, Any]:
         return asdict(self) | {"listeners": [asdict(listener) for listener in self.listeners]}
@@ -282,9 +290,17 @@ class ProxyInfo:
                     Listener(str(each["mode"]), str(each["host"]), int(each["port"]))
                     for each in values["listeners"]
                 ),
+                capture_position=int(values.get("capture_position", 0)),
+                capture_left=int(values.get("capture_left", 0)),
+                saved=_text_or_none(values.get("saved", capture)),
+                memory=_text_or_none(values.get("memory")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ProxyUnreachable(f"the proxy's hello cannot be understood ({error!r})") from error
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +385,19 @@ class NoticeEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureMoved:
+    """Records go on in another place: to memory where the disk takes nothing, and back again."""
+
+    path: str
+    position: int
+    """Where those who have read the old place go on."""
+    left: int
+    """Where the old place ends for them."""
+    saved: bool
+    """The new place outlives the proxy."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The proxy ends. The last event."""
 
@@ -381,7 +410,7 @@ class UnknownEvent:
     values: dict[str, Any]
 
 
-type Event = NoticeEvent | Stopping | UnknownEvent
+type Event = NoticeEvent | CaptureMoved | Stopping | UnknownEvent
 
 
 def encode_event(event: Event) -> bytes:
@@ -390,6 +419,8 @@ def encode_event(event: Event) -> bytes:
             return encode_line(
                 {"event": "notice", "level": event.level, "text": event.text, "conn": event.conn}
             )
+        case CaptureMoved():
+            return encode_line({"event": "capture"} | asdict(event))
         case Stopping():
             return encode_line({"event": "stopping"})
         case UnknownEvent():
@@ -410,6 +441,9 @@ def parse_event(values: dict[str, Any]) -> Event:
         )
     if name == "stopping":
         return Stopping()
+    path, position, left = values.get("path"), values.get("position"), values.get("left")
+    if name == "capture" and isinstance(path, str) and _is_int(position) and _is_int(left):
+        return CaptureMoved(path, position, left, values.get("saved") is True)
     return UnknownEvent(str(name), {key: value for key, value in values.items() if key != "event"})
 
 

@@ -21,6 +21,12 @@ class ProxySettings:
     """None: the mode's own default (8080). 0: a free port for each mode."""
     capture: Path | None = None
     """None: a new file in the user's state folder."""
+    capture_limit: int | None = None
+    """Bytes; 0: no limit. None: no limit for a named capture, 2 GiB for others."""
+    capture_pressure: Literal["drop", "throttle"] = "drop"
+    """Where the disk is slower than the traffic: leave gaps in the capture, or slow the traffic down."""
+    save: bool = True
+    """False: nothing goes to disk; the last 64 MiB are kept in memory while the proxy runs."""
     options: dict[str, str] = field(default_factory=dict)
     """`--set NAME=VALUE`, in mitmproxy's spelling."""
     scripts: list[str] = field(default_factory=list)
@@ -44,6 +50,12 @@ class ProxySettings:
             words.append(f"--listen-port={self.listen_port}")
         if self.capture is not None:
             words.append(f"--write={self.capture}")
+        if self.capture_limit is not None:
+            words.append(f"--capture-limit={self.capture_limit or 'none'}")
+        if self.capture_pressure != "drop":
+            words.append(f"--capture-pressure={self.capture_pressure}")
+        if not self.save:
+            words.append("--no-save")
         words += [f"--set={name}={value}" for name, value in self.options.items()]
         words += [f"--script={script}" for script in self.scripts]
         if self.ssl_insecure:

@@ -11,6 +11,8 @@ from mitmproxy.proxy.layers import tcp as tcp_layers
 from mitmproxy.proxy.layers import websocket as websocket_layers
 
 from wsinspect.capture.files import keep_last, new_capture_path
+from wsinspect.capture.ring import sweep
+from wsinspect.capture.segments import DEFAULT_LIMIT
 from wsinspect.capture.writer import Writer
 from wsinspect.errors import WsinspectError
 from wsinspect.model import Failed
@@ -94,7 +96,8 @@ class WsInspect:
         try:
             named = ctx.options.wsinspect_capture
             path = Path(named).expanduser() if named else new_capture_path()
-            writer = Writer(path)
+            sweep()
+            writer = Writer(path, limit=0 if named else DEFAULT_LIMIT, memory=True)
             if not named:
                 keep_last(10)
         except WsinspectError as exc:

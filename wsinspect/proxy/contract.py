@@ -284,6 +284,22 @@ def never_time_out(handler: server.ConnectionHandler) -> None:
     handler.timeout_watchdog.can_timeout.clear()
 
 
+def gate_reads(handler: server.ConnectionHandler) -> asyncio.Event:
+    """While the event is clear, mitmproxy's read tasks stop behind the read that they are at.
+
+    They await `drain_writers` after each one, so that a gate there is backpressure as any other.
+    """
+    gate = asyncio.Event()
+    drain = handler.drain_writers
+
+    async def drain_writers() -> None:
+        await drain()
+        await gate.wait()
+
+    vars(handler)["drain_writers"] = drain_writers
+    return gate
+
+
 def is_handling(handler: server.ConnectionHandler) -> bool:
     """Some event is under way in the layers right now."""
     return handler._server_event_lock.locked()

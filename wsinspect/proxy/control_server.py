@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -44,6 +45,18 @@ class ControlServer:
         self._watchers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.path: Path = paths.socket_path(info.pid)
+
+    def info(self) -> protocol.ProxyInfo:
+        """Who we are, and where the capture is now."""
+        writer = self._writer
+        return replace(
+            self._info,
+            capture=str(writer.path),
+            capture_position=writer.moves[-1].position if writer.moves else 0,
+            capture_left=writer.moves[-1].left if writer.moves else 0,
+            saved=None if writer.saved is None else str(writer.saved),
+            memory=None if writer.memory is None else str(writer.memory),
+        )
 
     async def start(self) -> None:
         """Raises Unavailable."""
@@ -105,7 +118,7 @@ class ControlServer:
     def _do(self, request: protocol.Request, writer: asyncio.StreamWriter) -> dict[str, Any]:
         match request:
             case protocol.Hello():
-                return self._info.values()
+                return self.info().values()
             case protocol.Status():
                 return self.status().values()
             case protocol.Stop():
@@ -125,7 +138,7 @@ class ControlServer:
 
     def status(self) -> protocol.ProxyStatus:
         return protocol.ProxyStatus(
-            info=self._info,
+            info=self.info(),
             live=len(self._relays.live),
             total=self._attempts.total,
             queue_bytes=self._writer.queue_bytes,

@@ -42,6 +42,7 @@ class LayerRelay:
         self._finished = False
         self._faulty = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._may_read: asyncio.Event | None = None
 
     def start(self) -> None:
         """From the layer's start hook on; nothing is lost, since the layer queues what arrives meanwhile."""
@@ -53,6 +54,17 @@ class LayerRelay:
         answer = self.session.command(command, time.monotonic_ns())
         self._nudge()
         return answer
+
+    def throttle(self, on: bool) -> None:
+        """The capture's writer takes no more for now, or takes more again."""
+        if self._may_read is None:
+            if not on:
+                return
+            self._may_read = contract.gate_reads(self.upgraded.handler)
+        if on:
+            self._may_read.clear()
+        else:
+            self._may_read.set()
 
     def stop(self) -> None:
         """wsinspect ends: both legs are closed."""

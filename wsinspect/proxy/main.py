@@ -28,8 +28,11 @@ from mitmproxy.proxy import mode_specs
 
 import wsinspect
 from wsinspect.capture.files import keep_last, new_capture_path
+from wsinspect.capture.ring import sweep
+from wsinspect.capture.scribe import Move
+from wsinspect.capture.segments import DEFAULT_LIMIT
 from wsinspect.capture.writer import Writer
-from wsinspect.control.protocol import NoticeEvent, ProxyInfo, encode_hello
+from wsinspect.control.protocol import CaptureMoved, NoticeEvent, ProxyInfo, encode_hello
 from wsinspect.control.settings import ProxySettings
 from wsinspect.errors import Unavailable, UsageError
 from wsinspect.proxy import modes
@@ -54,13 +57,25 @@ def run_proxy(settings: ProxySettings) -> int:
     raise_file_limit()
     parsed = modes.parse_modes(settings.modes)
     specs = modes.with_ports(parsed, settings.listen_host, settings.listen_port)
-    writer = Writer(settings.capture or new_capture_path())
+    writer = open_writer(settings)
     try:
-        if settings.capture is None:
+        if settings.save and settings.capture is None:
             keep_last(KEPT_CAPTURES)
         return asyncio.run(_Proxy(settings, specs, parsed, writer).run())
     finally:
         writer.close()
+
+
+def open_writer(settings: ProxySettings) -> Writer:
+    """The capture that the settings ask for. Raises what Writer does."""
+    sweep()
+    if not settings.save:
+        return Writer(None, pressure=settings.capture_pressure)
+    limit = settings.capture_limit
+    if limit is None:
+        limit = DEFAULT_LIMIT if settings.capture is None else 0
+    path = settings.capture or new_capture_path()
+    return Writer(path.absolute(), limit=limit, memory=True, pressure=settings.capture_pressure)
 
 
 def raise_file_limit() -> None:
@@ -122,14 +137,13 @@ class _Proxy:
     async def _serve(self, master: Master) -> None:
         servers = master.addons.get("proxyserver").servers
         listening = modes.listeners(servers)
-        info = ProxyInfo(
-            wsinspect.__version__, os.getpid(), str(self.writer.path.absolute()), tuple(listening)
-        )
+        info = ProxyInfo(wsinspect.__version__, os.getpid(), str(self.writer.path), tuple(listening))
         self.control = ControlServer(
             info, self.addon.relays, self.addon.attempts, self.writer, on_stop=self.stopping.set
         )
         await self.control.start()
         self.writer.on_trouble = self._trouble
+        self.writer.on_move = self._moved
         self._watch_parent()
         for each in listening:
             host = f"[{each.host}]" if ":" in each.host else each.host
@@ -137,8 +151,8 @@ class _Proxy:
         for remark in modes.remarks(servers):
             say(remark)
         if not self.settings.quiet:
-            say(f"capture {self.writer.path}")
-        self._tell_ready(info)
+            say(f"capture {self._where()}")
+        self._tell_ready(self.control.info())
         await self.stopping.wait()
         for server in servers:  # no new connections while the old ones end
             await server.stop()
@@ -232,15 +246,29 @@ class _Proxy:
         if self.control is not None:
             self.control.tell(NoticeEvent(text, "error"))
 
+    def _moved(self, move: Move) -> None:
+        """From the writer's thread."""
+        self.loop.call_soon_threadsafe(self._tell_move, move)
+
+    def _tell_move(self, move: Move) -> None:
+        say(move.text)
+        self.addon.attempts.notice(0, "capture-moved", move.text)
+        if self.control is not None:
+            self.control.tell(CaptureMoved(str(move.path), move.position, move.left, move.saved))
+            self.control.tell(NoticeEvent(move.text, "warning" if move.saved else "error"))
+
+    def _where(self) -> str:
+        path = self.writer.saved
+        return str(path) if path is not None else f"in memory ({self.writer.path}), until the end"
+
     def _summary(self) -> str:
         relays, attempts = self.addon.relays, self.addon.attempts
         plural = "" if attempts.total == 1 else "s"
         failed = f", {attempts.failed} failed" if attempts.failed else ""
         gaps = f", {self.writer.gaps} reads missing from the capture" if self.writer.gaps else ""
-        return (
-            f"{attempts.total} connection{plural}{failed}, {relays.frames:,} frames, "
-            f"{relays.wire_bytes:,} bytes{gaps}; capture {self.writer.path}"
-        )
+        seen = f"{relays.frames:,} frames, {relays.wire_bytes:,} bytes{gaps}"
+        capture = self.writer.saved or "not saved"
+        return f"{attempts.total} connection{plural}{failed}, {seen}; capture {capture}"
 
 
 class _Started:

@@ -47,6 +47,11 @@ class Relays:
         self._watcher = EdgeWatcher(asyncio.get_running_loop())
         self._nobody_left = asyncio.Event()
         self._nobody_left.set()
+        self._loop = asyncio.get_running_loop()
+        self._paused = False
+        writer.count_frames = self.count_frames
+        writer.on_full = self.pause_all
+        writer.on_room = self._room
 
     async def upgraded(
         self, handler: server.ConnectionHandler, wanted: Callable[[layer.Layer], bool]
@@ -70,6 +75,7 @@ class Relays:
             try:
                 relay = Takeover(found, session, self._writer, self._watcher, self._finished)
                 self.live[conn] = relay
+                relay.throttle(self._paused)
                 await relay.start()
             except Exception as exc:  # whatever it was: the old protocols are in place
                 if not isinstance(exc, TakeoverFailed):
@@ -85,6 +91,7 @@ class Relays:
         kind = HookedRelay if hooked else LayerRelay
         fallback = kind(found, session, self._writer, self._finished)
         self.live[conn] = fallback
+        fallback.throttle(self._paused)
         fallback.start()
 
     def _finished(self, session: Session) -> None:
@@ -94,8 +101,36 @@ class Relays:
         if not self.live:
             self._nobody_left.set()
 
+    def count_frames(self) -> int:
+        """Frames so far, of the relays that live and of those that have ended."""
+        return self.frames + sum(relay.session.frames for relay in list(self.live.values()))
+
+    def pause_all(self) -> None:
+        """Stop reading from all peers: the capture's writer takes no more for now."""
+        if not self._paused:
+            self._paused = True
+            for relay in list(self.live.values()):
+                relay.throttle(True)
+
+    def resume_all(self) -> None:
+        """Go on reading, unless the writer is full again by now."""
+        if self._paused and not self._writer.full:
+            self._paused = False
+            for relay in list(self.live.values()):
+                relay.throttle(False)
+
+    def _room(self) -> None:
+        """From the writer's thread."""
+        try:
+            self._loop.call_soon_threadsafe(self.resume_all)
+        except RuntimeError:
+            pass  # the loop is closed: nobody reads any more
+
     async def stop(self, limit_s: float) -> None:
         """End every relay; returns once all have ended, or after `limit_s`."""
+        self._writer.on_full = None  # what the peers still send is little, and their ends must be seen
+        self._writer.full = False
+        self.resume_all()
         for relay in list(self.live.values()):
             relay.stop()
         try:

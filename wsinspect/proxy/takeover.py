@@ -52,8 +52,8 @@ class Takeover:
     """Two legs, the session between them, and the way back into mitmproxy."""
 
     __slots__ = (
-        "_append", "_bypassed", "_faulty", "_finished", "_loop", "_notified", "_on_finished", "_task",
-        "_undelivered", "legs", "session", "upgraded", "watcher",
+        "_append", "_bypassed", "_faulty", "_finished", "_held", "_loop", "_notified", "_on_finished",
+        "_task", "_throttled", "_undelivered", "legs", "session", "upgraded", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,10 @@ class Takeover:
         self._bypassed: set[Side] = set()
         """Sides whose bytes pass the session by, since it failed even so."""
         self._undelivered = [0, 0]
+        self._held = 0
+        """A bit for each side that is not read since the other one takes no more."""
+        self._throttled = False
+        """Nobody is read since the capture's writer takes no more."""
         self._finished = False
         self._task: asyncio.Task[None] | None = None
         self.legs = (
@@ -118,8 +122,8 @@ class Takeover:
         for leg in self.legs:
             if leg.gone:
                 self.leg_gone(leg, None)
-            elif not leg.came_to_end and not leg.transport.is_closing():
-                leg.transport.resume_reading()
+            elif not leg.transport.is_closing():
+                self._read_if_free(leg)
 
     async def _readers_are_empty(self) -> None:
         """Until mitmproxy's read tasks have handed over what their StreamReaders held."""
@@ -265,10 +269,27 @@ class Takeover:
     # ------------------------------------------------------------------------------------------ flow control
 
     def pause_reading(self, leg: Leg) -> None:
+        self._held |= 1 << leg.side
         if not leg.errno:
             leg.transport.pause_reading()
 
     def resume_reading(self, leg: Leg) -> None:
+        self._held &= ~(1 << leg.side)
+        self._read_if_free(leg)
+
+    def throttle(self, on: bool) -> None:
+        """The capture's writer takes no more for now, or takes more again."""
+        self._throttled = on
+        for leg in self.legs:
+            if not on:
+                self._read_if_free(leg)
+            elif leg.pending is None and not leg.errno and not leg.gone and not leg.transport.is_closing():
+                leg.transport.pause_reading()
+
+    def _read_if_free(self, leg: Leg) -> None:
+        """Go on reading where nothing is against it: neither the peer's pace nor the writer's."""
+        if self._throttled or self._held & 1 << leg.side or leg._draining_until is not None:
+            return
         if leg.pending is None and not leg.came_to_end and not leg.gone:
             leg.transport.resume_reading()
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from wsinspect.capture.columns import BITS_SHIFT, FIRST_FACT, FLAGS_SHIFT, GAP, RAW, RSV_SHIFT
 from wsinspect.capture.index import FrameIndex, Row, RowFlag
 from wsinspect.control.client import ControlClient
-from wsinspect.control.protocol import NoticeEvent, Stopping
+from wsinspect.control.protocol import CaptureMoved, NoticeEvent, Stopping
 from wsinspect.errors import DamagedInput, WsinspectError
 from wsinspect.tui.cells import size
 from wsinspect.tui.source import (
@@ -75,6 +75,9 @@ class CaptureSource:
         self._notices: list[tuple[Level, str]] = []
         self._damage_said = 0
         self._events = control.watch() if control is not None else None
+        if control is not None and control.info.capture not in (None, str(path)):
+            info = control.info
+            self._index.reader.go_on(Path(str(info.capture)), info.capture_position, info.capture_left)
         self._wanted: OrderedDict[int, None] = OrderedDict()
         self._wanted_came = threading.Event()
         self._previews: OrderedDict[int, _Preview] = OrderedDict()
@@ -135,7 +138,7 @@ class CaptureSource:
         return Status(
             source=self._state,
             listeners=self._listeners,
-            capture=str(self.path),
+            capture=str(reader.path),
             capture_bytes=reader.size,
             behind_bytes=self._index.behind,
             frames=tally.frames,
@@ -154,6 +157,8 @@ class CaptureSource:
                 if isinstance(event, NoticeEvent):
                     where = f"#{event.conn}: " if event.conn else ""
                     self._notices.append((event.level, where + event.text))
+                elif isinstance(event, CaptureMoved):
+                    self._index.reader.go_on(Path(event.path), event.position, event.left)
                 elif isinstance(event, Stopping):
                     break
         except WsinspectError:
@@ -188,6 +193,8 @@ class CaptureSource:
             found = self._previews.get(number)
             if found is not None:
                 preview, flags, violations = found.text, flags + found.flags, found.violations
+            elif self._index.is_gone(number):
+                preview, level = "no longer in the capture", "warning"
             elif self._is_plain(number):
                 preview = payload_words(row.opcode, self._index.payload(number, PREVIEW_BYTES))
             else:
