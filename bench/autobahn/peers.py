@@ -1,7 +1,7 @@
 """The peers that the suite tests: an echo server and an echo client, both of the `websockets` library.
 
 Compression is offered and taken with whatever parameters the suite asks for (groups 12 and 13).
-As a program: `peers.py PORT [CERT KEY]` is the echo server.
+As a program: `peers.py PORT [CERT KEY]` is the echo server, `peers.py URL AGENT` the client.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ async def echo_server(port: int, context: ssl.SSLContext | None) -> None:
 class EchoClient:
     """Runs the cases of a fuzzing server one by one."""
 
-    def __init__(self, port: int, *, tls: bool) -> None:
-        self._base = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
-        self._context = _unverified() if tls else None
+    def __init__(self, url: str) -> None:
+        self._base = url
+        self._context = _unverified() if url.startswith("wss:") else None
 
     async def run(self, agent: str) -> None:
         """All cases, then the report. Raises OSError, TimeoutError or WebSocketException where the suite
@@ -92,12 +92,15 @@ def _unverified() -> ssl.SSLContext:
 
 
 def main() -> None:
-    port, *pair = sys.argv[1:]
+    first, *more = sys.argv[1:]
+    if "://" in first:
+        asyncio.run(EchoClient(first).run(*more))
+        return
     context = None
-    if pair:
+    if more:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*pair)
-    asyncio.run(echo_server(int(port), context))
+        context.load_cert_chain(*more)
+    asyncio.run(echo_server(int(first), context))
 
 
 if __name__ == "__main__":

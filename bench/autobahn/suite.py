@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import WebSocketException
-
 from bench import proxies
-from bench.autobahn.peers import EchoClient
 from bench.autobahn.verdicts import Verdict, Verdicts
 from bench.tools import PYTHON, BenchError, Process, certificate, free_port
 from wsinspect.model import Side
 
 PEERS = Path(__file__).with_name("peers.py")
+PEER_ENV = {"WEBSOCKETS_MAX_FRAGMENTS": "100000"}
+"""Cases 9.3.1 and 9.4.1 send a message in 65,536 fragments; the library takes 4,096 unless told."""
 STALL_S = 600
 """A run whose log stands still for so long is ended. The suite's own limit for a case is 480 s."""
 AGENT = "peer"
@@ -76,12 +76,12 @@ class Suite:
         """wstest -> proxy -> echo server."""
         echo = free_port()
         pair = [str(path) for path in certificate()[:2]] if self.tls else []
-        with Process("echo", [PYTHON, str(PEERS), str(echo), *pair], logs=self.folder) as server:
+        with self._start_peer(str(echo), *pair) as server:
             server.listens(echo)
             with self._proxy(proxy, echo) as front:
                 spec["servers"] = [{"agent": AGENT, "url": self._url(front.port)}]
                 with self._start_wstest("fuzzingclient", spec) as fuzzer:
-                    _wait(fuzzer)
+                    _wait(fuzzer, fuzzer)
 
     def _as_server(self, spec: dict[str, Any], proxy: str | None) -> None:
         """Echo client -> proxy -> wstest."""
@@ -91,15 +91,24 @@ class Suite:
             spec["cert"], spec["key"] = (str(path) for path in certificate()[:2])
         with self._start_wstest("fuzzingserver", spec, "-u", "0") as fuzzer:
             fuzzer.listens(port)
-            with self._proxy(proxy, port) as front:
-                try:
-                    asyncio.run(EchoClient(front.port, tls=self.tls).run(AGENT))
-                except (OSError, TimeoutError, WebSocketException) as error:
-                    raise BenchError(f"the fuzzing server cannot be asked: {error!r}") from None
+            with self._proxy(proxy, port) as front, self._start_peer(self._url(front.port), AGENT) as client:
+                _wait(client, fuzzer)
+                if client.child.returncode:
+                    raise BenchError(f"the fuzzing server cannot be asked: {client.tail()}")
 
-    def _proxy(self, name: str | None, upstream: int) -> proxies.Proxy:
+    @contextmanager
+    def _proxy(self, name: str | None, upstream: int) -> Iterator[proxies.Proxy]:
+        """Raises BenchError at the end where wsinspect failed open: then the verdicts prove nothing."""
         capture = self.folder / "autobahn.wscap"
-        return proxies.start(name or "direct", upstream, tls=self.tls, capture=capture, logs=self.folder)
+        with proxies.start(
+            name or "direct", upstream, tls=self.tls, capture=capture, logs=self.folder
+        ) as proxy:
+            yield proxy
+        if proxy.process and (fault := re.search(r"fault in connection .*", proxy.process.log.read_text())):
+            raise BenchError(f"{name} met a fault of its own: {fault[0]}")
+
+    def _start_peer(self, *arguments: str) -> Process:
+        return Process("peer", [PYTHON, str(PEERS), *arguments], PEER_ENV, self.folder)
 
     def _start_wstest(self, mode: str, spec: dict[str, Any], *more: str) -> Process:
         path = self.folder / f"{mode}.json"
@@ -114,10 +123,10 @@ class Suite:
         return (self.folder / "wstest.log").read_text(errors="replace")[-500:]
 
 
-def _wait(fuzzer: Process) -> None:
-    """Until wstest has ended. Raises BenchError where it stands still."""
+def _wait(child: Process, fuzzer: Process) -> None:
+    """Until `child` has ended. Raises BenchError where wstest stands still."""
     size, since = -1, 0.0
-    while fuzzer.child.poll() is None:
+    while child.child.poll() is None:
         now = time.monotonic()
         if (grown := fuzzer.log.stat().st_size) != size:
             size, since = grown, now
