@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 import re
+import signal
 import sys
 import tempfile
 from datetime import date
@@ -25,6 +26,7 @@ GROUPS = ["1", "2", "3", "4", "5", "6", "7", "10"]
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the children end with us
     try:
         wstest = find_wstest()
         if wstest is None:
@@ -36,6 +38,8 @@ def main() -> int:
     except BenchError as error:
         print(f"autobahn: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        return 130
     if options.write:
         write(f"{_machine(suite_versions)}\n\n{report.table(report.load(RESULTS))}")
     return 1 if any(row.changed for row in rows) else 0
