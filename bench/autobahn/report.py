@@ -67,18 +67,31 @@ def keep(path: Path, row: Row) -> None:
 def table(rows: list[Row]) -> str:
     head = ["groups", "legs", "wstest is the", "straight runs", "proxy", "compared", "changed", "flapping"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    told: dict[str, list[str]] = {}
     for row in rows:
+        legs = "TLS" if row.tls else "plain"
         cells = [
-            ", ".join(row.cases), "TLS" if row.tls else "plain", row.plays, str(row.straight_runs),
+            _ranges(row.cases), legs, row.plays, str(row.straight_runs),
             row.proxy, str(row.compared), str(len(row.changed)), _names(row.flapping),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    changed = [
-        f"- `{row.proxy}`, {'TLS' if row.tls else 'plain'}, wstest as {row.plays}, {name}: {told}"
-        for row in rows
-        for name, told in row.changed.items()
-    ]
-    return "\n".join([*lines, *(["", "Changed:", "", *changed] if changed else [])])
+        for name, verdicts in row.changed.items():
+            where = f"`{row.proxy}`, {legs}, wstest as {row.plays}: {verdicts}"
+            told.setdefault(where, []).append(name)
+    if told:
+        lines += ["", "Changed:", "", *(f"- {where}: {', '.join(names)}" for where, names in told.items())]
+    return "\n".join(lines)
+
+
+def _ranges(words: list[str]) -> str:
+    """`1 to 7, 10`."""
+    runs: list[list[str]] = []
+    for word in words:
+        if runs and word.isdigit() and runs[-1][-1].isdigit() and int(word) == int(runs[-1][-1]) + 1:
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
 
 
 def _names(cases: dict[str, str]) -> str:

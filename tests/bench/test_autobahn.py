@@ -94,7 +94,13 @@ def test_a_row_takes_the_place_of_its_earlier_self(tmp_path: Path) -> None:
         comparison.add_straight({"4.1.5": OK, "4.2.5": OK})
         comparison.add_straight(dict.fromkeys(flapping, LAX))
         comparison.add_proxied({"4.1.5": OK, "4.2.5": BAD if proxy == "stock" else OK})
-        made = Row(proxy=proxy, cases=["4"], plays="client", tls=False, straight_runs=2)
+        made = Row(
+            proxy=proxy,
+            cases=["1", "2", "3", "4", "9", "10", "4.1.*"],
+            plays="client",
+            tls=False,
+            straight_runs=2,
+        )
         made.fill(comparison)
         return made
 
@@ -103,12 +109,12 @@ def test_a_row_takes_the_place_of_its_earlier_self(tmp_path: Path) -> None:
         report.keep(kept, each)
     assert len(json.loads(kept.read_text())) == 2
     assert report.table(report.load(kept)).splitlines()[2:] == [
-        "| 4 | plain | client | 2 | stock | 2 | 1 | 0 |",
-        "| 4 | plain | client | 2 | wsinspect | 2 | 0 | 1 (4.1.5) |",
+        "| 1 to 4, 9, 10, 4.1.* | plain | client | 2 | stock | 2 | 1 | 0 |",
+        "| 1 to 4, 9, 10, 4.1.* | plain | client | 2 | wsinspect | 2 | 0 | 1 (4.1.5) |",
         "",
         "Changed:",
         "",
-        "- `stock`, plain, wstest as client, 4.2.5: straight OK; proxied FAILED / UNCLEAN",
+        "- `stock`, plain, wstest as client: straight OK; proxied FAILED / UNCLEAN: 4.2.5",
     ]
 
 
