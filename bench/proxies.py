@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from bench.tools import BUILD, HERE, MITMDUMP, PYTHON, Process, certificate, free_port
 
@@ -37,6 +38,12 @@ class Proxy:
     headers: list[str] = field(default_factory=list)
     """More arguments for the load client."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
         if self.process is not None:
             self.process.stop()
@@ -59,14 +66,13 @@ def available() -> list[str]:
     return [*names, "stock", "wsinspect"]
 
 
-def start(name: str, upstream: int, *, tls: bool, capture: Path) -> Proxy:
-    """Raises BenchError where it does not come up."""
+def start(name: str, upstream: int, *, tls: bool, capture: Path, logs: Path | None = None) -> Proxy:
+    """Raises BenchError where it does not come up. `logs`: the folder for its log."""
     if name == "direct":
         return Proxy(name, upstream, None)
     port = free_port()
-    process = Process(
-        name, _command(name, port, upstream, tls=tls, capture=capture), {"BENCH_NODE": str(BUILD)}
-    )
+    command = _command(name, port, upstream, tls=tls, capture=capture)
+    process = Process(name, command, {"BENCH_NODE": str(BUILD)}, logs)
     try:
         process.listens(port)
     except Exception:

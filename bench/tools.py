@@ -59,10 +59,13 @@ def free_port() -> int:
 class Process:
     """A child with a log; it ends with the `with` block, and its children with it."""
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str] | None = None) -> None:
-        (BUILD / "logs").mkdir(exist_ok=True)
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str] | None = None, logs: Path | None = None
+    ) -> None:
+        logs = logs or BUILD / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
         self.name = name
-        self.log = BUILD / "logs" / f"{name}.log"
+        self.log = logs / f"{name}.log"
         with self.log.open("wb") as log:
             self.child = subprocess.Popen(
                 command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **(env or {})}

@@ -1,0 +1,1 @@
+"""The Autobahn test suite, straight and through a proxy: does the proxy change a verdict?"""

@@ -1,0 +1,50 @@
+"""Straight runs, a run through the proxy, and more of both for the cases that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.autobahn.suite import Suite
+from bench.autobahn.verdicts import Comparison, Outcome, Verdicts, in_order
+from bench.tools import BenchError
+
+STRAIGHT_RUNS = 2
+MORE_RUNS = 3
+
+
+def compare(
+    suite: Suite,
+    cases: Sequence[str],
+    proxy: str,
+    *,
+    straight_runs: int = STRAIGHT_RUNS,
+    more_runs: int = MORE_RUNS,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Comparison:
+    """Compare the verdicts on `cases` with and without `proxy`. Raises BenchError."""
+    comparison = Comparison()
+    for number in range(straight_runs):
+        tell(f"straight, run {number + 1}")
+        comparison.add_straight(_straight(suite, cases, comparison))
+    tell(f"through {proxy}")
+    comparison.add_proxied(suite.run(cases, proxy))
+    for _ in range(more_runs):
+        differing = in_order(comparison.named(Outcome.CHANGED))
+        if not differing:
+            break
+        tell(f"again, straight and through {proxy}: {' '.join(differing)}")
+        comparison.add_straight(_straight(suite, differing, comparison))
+        comparison.add_proxied(suite.run(differing, proxy), differing)
+    return comparison
+
+
+def _straight(suite: Suite, cases: Sequence[str], before: Comparison) -> Verdicts:
+    """Without a proxy each case has a verdict, or the comparison is worth nothing."""
+    verdicts = suite.run(cases, None)
+    asked = {case for case in cases if "*" not in case}
+    known = set(before.cases) if asked != set(cases) else asked
+    if missing := in_order(known - set(verdicts)):
+        raise BenchError(f"the suite gave no verdict on {' '.join(missing)}, even without a proxy")
+    if not verdicts:
+        raise BenchError(f"the suite has no case like {' '.join(cases)}")
+    return verdicts
