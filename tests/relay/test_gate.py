@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.proxy.test_transparent import wild_traffic
@@ -32,6 +32,7 @@ def cut(stream: bytes, rng: random.Random) -> list[bytes]:
     return [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True) if a < b]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_what_nobody_changes_is_what_came_whatever_it_was(seed: int) -> None:
     """Control frames may overtake the fragments of a message that is held; no byte else moves."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsinspect.model import ScanState, Side
@@ -68,6 +68,7 @@ def test_a_reader_can_resume_at_any_read(reads: list[bytes], data: st.DataObject
     ]
 
 
+@settings(deadline=None)
 @given(chopped(), st.booleans())
 def test_boundary_in_finds_the_first_point_between_frames(reads: list[bytes], message: bool) -> None:
     scan = BoundaryScan()
