@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -84,7 +85,10 @@ def table(rows: list[Row]) -> str:
 
 
 def _ranges(words: list[str]) -> str:
-    """`1 to 7, 10`."""
+    """`1 to 7, 10`; of a long list of cases, how many of each group."""
+    if len(words) > 20:
+        groups = Counter(word.split(".")[0] for word in words)
+        return ", ".join(f"{group} ({count} cases)" for group, count in groups.items())
     runs: list[list[str]] = []
     for word in words:
         if runs and word.isdigit() and runs[-1][-1].isdigit() and int(word) == int(runs[-1][-1]) + 1:
