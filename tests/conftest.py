@@ -1,10 +1,21 @@
-"""For all tests: no config file of the machine's user."""
+"""For all tests: no config file of the machine's user; what runs whole processes counts as slow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+SLOW_FOLDERS = {"e2e", "modes"}
+"""Each of their tests starts programs: left out by `-m "not slow"`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
