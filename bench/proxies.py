@@ -13,7 +13,7 @@ from bench.tools import BUILD, HERE, MITMDUMP, PYTHON, Process, certificate, fre
 HAPROXY = """
 global
   nbthread 1
-  maxconn 20000
+  maxconn 8000
 defaults
   mode http
   timeout connect 5s
