@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.capture.helpers import drain, read_all, reads, wait_until
-from wsinspect.capture import ring, scribe
+from tests.capture.helpers import drain, read_all, reads, start_python, wait_until
+from wsinspect.capture import ring, scribe, segments
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.scribe import Move
 from wsinspect.capture.summary import Summary
@@ -286,13 +286,33 @@ def test_nothing_on_disk(tmp_path: Path, rings: Path) -> None:
 
 def test_rings_of_the_dead_are_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring, "_parents", lambda: [tmp_path])
-    dead = ring.make_ring()
+    with start_python("") as process:
+        process.communicate()
+    dead = tmp_path / f"{ring.PREFIX}{process.pid}-x"
+    dead.mkdir()
+    segments.begin(dead, 1, [])
+    unlocked = tmp_path / f"{ring.PREFIX}{os.getpid()}-made-this-moment"
+    unlocked.mkdir()
     living = ring.make_ring()
-    dead.rotate(b"", lambda base, number: [])
-    (tmp_path / "wsinspect-ring-notes").write_text("a file")
-    dead.close()
+    (tmp_path / f"{ring.PREFIX}notes").write_text("a file")
     ring.sweep()
-    assert {each.name for each in tmp_path.iterdir()} == {living.path.name, "wsinspect-ring-notes"}
+    assert {each.name for each in tmp_path.iterdir()} == {
+        living.path.name,
+        unlocked.name,
+        f"{ring.PREFIX}notes",
+    }
+    living.close()
+
+
+def test_a_ring_of_a_dead_process_that_is_locked_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process may live in another PID namespace that shares the folder."""
+    monkeypatch.setattr(ring, "_parents", lambda: [tmp_path])
+    monkeypatch.setattr(ring, "_is_alive", lambda pid: False)
+    living = ring.make_ring()
+    ring.sweep()
+    assert living.path.exists()
     living.close()
     ring.sweep()
-    assert [each.name for each in tmp_path.iterdir()] == ["wsinspect-ring-notes"]
+    assert not living.path.exists()

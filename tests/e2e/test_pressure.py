@@ -160,7 +160,9 @@ async def test_dropping_is_the_default_and_is_said(tmp_path: Path, confdir: Path
     texts = random_texts(random.Random(5), 0, 120, 50_000)
     async with echoed(capture, confdir, "-s", SLOW_DISK) as (proxy, client):
         await exchange(client, texts)
-        status = await status_of(proxy)
+        async with asyncio.timeout(TIMEOUT_S):  # it is said once the write under way has ended
+            while not (status := await status_of(proxy))["trouble"]:
+                await asyncio.sleep(0.01)
         assert status["gaps"] > 0
         assert "slower" in status["trouble"][0]
     assert [record for record in _records(capture) if isinstance(record, Gap)]

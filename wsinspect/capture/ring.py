@@ -42,6 +42,8 @@ def sweep() -> None:
             try:
                 if folder.lstat().st_uid != os.getuid() or not stat.S_ISDIR(folder.lstat().st_mode):
                     continue
+                if _is_alive(folder.name.removeprefix(PREFIX).partition("-")[0]):
+                    continue  # it may not have come to lock the ring that it has just made
                 fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError:
                 continue
@@ -50,6 +52,16 @@ def sweep() -> None:
                     remove_ring(folder)
             finally:
                 os.close(fd)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _parents() -> list[Path]:
