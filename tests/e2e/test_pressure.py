@@ -135,9 +135,7 @@ async def test_throttled_traffic_loses_nothing_under_a_slow_disk(
     words = ["--capture-pressure", "throttle", "-s", SLOW_DISK]
     words += ["--path", "layer"] if path == "layer" else []
     async with echoed(capture, confdir, *words, tls=tmp_path if path == "tls" else None) as (proxy, client):
-        deepest = asyncio.create_task(_deepest_queue(proxy))
         await exchange(client, texts)
-        deepest.cancel()
         status = await status_of(proxy)
         assert status["gaps"] == 0
         assert status["trouble"] == []
@@ -146,12 +144,6 @@ async def test_throttled_traffic_loses_nothing_under_a_slow_disk(
     printed = await wsinspect("tail", str(capture), "--format", "json")
     assert [line["text"] for line in messages(printed.lines())] == texts
     assert [line["text"] for line in messages(printed.lines(), "s2c")] == texts
-
-
-async def _deepest_queue(proxy: RunningProxy) -> None:
-    """The writer's queue stays within its bound all the while."""
-    while True:
-        assert (await status_of(proxy))["queue_bytes"] <= 1 << 20
 
 
 @pytest.mark.slow
