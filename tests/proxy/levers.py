@@ -31,13 +31,16 @@ def requestheaders(flow: http.HTTPFlow) -> None:
 def _state(_: str) -> dict[str, Any]:
     gc.collect()
     tasks = asyncio.all_tasks()
+    handlers = ctx.master.addons.get("proxyserver").connections
     return {
         "live": len(ctx.master.addons.get("wsinspect").relays.live),
         "attempts": len(ctx.master.addons.get("wsinspect").attempts._open),
-        "handlers": len(ctx.master.addons.get("proxyserver").connections),
+        "handlers": len(handlers),
         "fds": len(os.listdir("/proc/self/fd")),
         "tasks": len(tasks),
         "hooks": hooks,
+        "names": sorted(task.get_name() for task in tasks)[:40],
+        "layers": [repr(each.layer) for each in list(handlers.values())[:5]],
     }
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.events import ConnectionClosed
 
 from wsinspect.proxy import contract
@@ -121,3 +122,10 @@ async def upgraded_late(self: Relays, handler: Any, wanted: Any) -> None:
 
 
 Relays.upgraded = upgraded_late  # type: ignore[method-assign]
+
+
+async def response(flow: Any) -> None:
+    """`/break-response/`: the hook takes until the client has left."""
+    if _wanted(flow) == "response":
+        while flow.client_conn.state & ConnectionState.CAN_READ:
+            await asyncio.sleep(0.005)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from tests.proxy.conftest import Stage, open_through, staged
-from tests.proxy.raw import TIMEOUT_S, RawEnd
+from tests.proxy.raw import TIMEOUT_S, RawEnd, request, response
 from tests.proxy.running import facts
 from wsinspect.capture.timeline import FrameEvent
-from wsinspect.model import Closed, Ended, How, Notice, Side
+from wsinspect.model import Closed, Ended, Failed, How, Notice, Side
 from wsinspect.proxy.sockets import unacked_bytes
 from wsinspect.wire.frames import encode_frame
 
@@ -182,3 +183,16 @@ async def test_a_close_notify_before_the_takeover_began_is_one(
         (side, How.CLOSE_NOTIFY),
         (side, How.FIN),
     ]
+
+
+async def test_a_client_that_leaves_while_hooks_of_the_101_run_is_a_failed_set_up(broken: Stage) -> None:
+    """mitmproxy fires neither `error` nor `websocket_start` then."""
+    server = await broken.server(False).start()
+    client = await broken.client(False, server_tls=False)
+    target = f"/break-response/{uuid4().hex}"
+    client.send(request(target))
+    end = await server.accepted()
+    end.send(response(await end.take_head()))
+    client.reset()
+    (failed,) = facts(await broken.proxy.over(target), Failed)
+    assert (failed.phase, failed.message) == ("http", "the client left before the answer")

@@ -47,6 +47,7 @@ class Attempt:
     """One set-up under way."""
 
     conn: int
+    client_id: str
     body: bytearray = field(default_factory=bytearray)
     truncated: bool = False
 
@@ -76,7 +77,7 @@ class Attempts:
         """A request that asks for a WebSocket (or another protocol) has come."""
         request, client = flow.request, flow.client_conn
         original = original_of(request)
-        attempt = self._open[flow.id] = Attempt(self._writer.next_conn())
+        attempt = self._open[flow.id] = Attempt(self._writer.next_conn(), client.id)
         self.total += 1
         self._fact(
             attempt.conn,
@@ -156,7 +157,11 @@ class Attempts:
         self._server_faults[client.id] = phase
 
     def client_gone(self, client: connection.Client) -> None:
+        """mitmproxy fires no hook where the client leaves while the answer's own hooks run."""
         self._server_faults.pop(client.id, None)
+        for flow_id in [key for key, attempt in self._open.items() if attempt.client_id == client.id]:
+            attempt = self._open.pop(flow_id)
+            self._fail(attempt.conn, Failed(phase="http", message="the client left before the answer"))
 
     def fail_unknown(self, client: connection.Client, target: str, failed: Failed) -> None:
         """A connection failed before HTTP is known: it may have been meant for a WebSocket."""
