@@ -34,11 +34,14 @@ from wsinspect.model import (
     Failed,
     Gap,
     How,
+    Judged,
     Notice,
     Opened,
     Read,
     Record,
+    Released,
     Requested,
+    Ruled,
     Sent,
     Side,
     TlsInfo,
@@ -181,7 +184,9 @@ def test_what_is_no_fact_is_none(payload: bytes) -> None:
 
 
 def test_every_fact_of_the_model_is_known() -> None:
-    examples: list[Any] = [Requested, Opened, Failed, Altered, Ended, Closed, Notice]
+    examples: list[Any] = [
+        Requested, Opened, Failed, Altered, Ended, Closed, Notice, Judged, Released, Ruled,
+    ]  # fmt: skip
     assert {cls.kind for cls in examples} == set(facts.FACT_TYPES)
     assert all(dataclasses.is_dataclass(cls) for cls in facts.FACT_TYPES.values())
     assert HEADER.size == 24

@@ -39,6 +39,9 @@ FACT_TYPES: dict[str, type[Any]] = {
         model.Ended,
         model.Closed,
         model.Notice,
+        model.Judged,
+        model.Released,
+        model.Ruled,
     )
 }
 

@@ -12,6 +12,7 @@ from typing import assert_never
 from wsinspect.capture.timeline import Event, FactEvent, FrameEvent, GapEvent, MessageEvent, RawEvent
 from wsinspect.decode.printable import clean
 from wsinspect.formats.ndjson import address
+from wsinspect.formats.verdict_words import judged_words, released_words, ruled_words
 from wsinspect.model import (
     Altered,
     Closed,
@@ -19,10 +20,13 @@ from wsinspect.model import (
     Fact,
     Failed,
     Frame,
+    Judged,
     Notice,
     Opcode,
     Opened,
+    Released,
     Requested,
+    Ruled,
     Side,
     Unknown,
     Violation,
@@ -149,6 +153,12 @@ class TextLines:
                 return "altered", self._clean(f"{fact.what}: {fact.before!r} → {fact.after!r}"), "faint"
             case Notice():
                 return "note", self._clean(fact.text), "" if fact.level == "info" else fact.level
+            case Judged():
+                return "rule", self._clean(judged_words(fact)), ""
+            case Released():
+                return "rule", self._clean(released_words(fact)), ""
+            case Ruled():
+                return "rules", self._clean(ruled_words(fact)), "error" if fact.error else ""
             case Unknown():
                 return "note", self._clean(f"{fact.name} (of a newer version)"), "faint"
             case _:

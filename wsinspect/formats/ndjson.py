@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from wsinspect.capture.timeline import Event, FactEvent, FrameEvent, GapEvent, MessageEvent, RawEvent
+from wsinspect.formats.verdict_words import judged_words, released_words, ruled_words
 from wsinspect.model import (
     Address,
     Altered,
@@ -31,10 +32,13 @@ from wsinspect.model import (
     Failed,
     Frame,
     Header,
+    Judged,
     Notice,
     Opcode,
     Opened,
+    Released,
     Requested,
+    Ruled,
     Side,
     TlsInfo,
     Unknown,
@@ -151,6 +155,12 @@ class NdjsonLines:
             case Notice():
                 side = {} if fact.side is None else {"side": fact.side.word}
                 return _note(fact.code, fact.level, fact.text) | side
+            case Judged():
+                return _note("judged", "info", judged_words(fact)) | {"side": fact.side.word}
+            case Released():
+                return _note("released", "info", released_words(fact)) | {"side": fact.side.word}
+            case Ruled():
+                return _note("rules", "error" if fact.error else "info", ruled_words(fact))
             case Unknown():
                 text = f"a fact of a newer version: {fact.name}"
                 return _note("unknown", "info", text) | {"name": fact.name, "values": fact.values}

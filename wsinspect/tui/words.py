@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from wsinspect.capture.summary import CloseSeen, ConnectionSummary
+from wsinspect.formats.verdict_words import judged_words, released_words, ruled_words
 from wsinspect.model import (
     Altered,
     Closed,
@@ -12,9 +13,12 @@ from wsinspect.model import (
     Fact,
     Failed,
     How,
+    Judged,
     Notice,
     Opened,
+    Released,
     Requested,
+    Ruled,
     Unknown,
 )
 from wsinspect.tui.cells import size
@@ -61,6 +65,12 @@ def fact_words(fact: Fact) -> tuple[str, Level]:
             return f"→ {sent[0]}  ← {sent[1]}", "info"
         case Notice():
             return fact.text, fact.level
+        case Judged():
+            return judged_words(fact), "info"
+        case Released():
+            return released_words(fact), "info"
+        case Ruled():
+            return ruled_words(fact), "error" if fact.error else "info"
         case Unknown():
             return f"{fact.name} {fact.values}", "info"
         case _:

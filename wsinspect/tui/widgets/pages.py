@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from wsinspect.decode.hexdump import hexdump
 from wsinspect.decode.jsontext import pretty
+from wsinspect.formats.verdict_words import judged_words, released_words, ruled_words
 from wsinspect.model import (
     Altered,
     Closed,
@@ -19,10 +20,13 @@ from wsinspect.model import (
     Failed,
     Frame,
     Header,
+    Judged,
     Message,
     Notice,
     Opened,
+    Released,
     Requested,
+    Ruled,
     TlsInfo,
     Unknown,
     opcode_word,
@@ -380,6 +384,12 @@ def fact_lines(fact: Fact) -> list[Line]:
         case Notice():
             role = "text" if fact.level == "info" else fact.level
             return [_pair(fact.level, fact.text, role), _pair("code", fact.code, "muted")]
+        case Judged():
+            return [_pair("rules", judged_words(fact), "accent")]
+        case Released():
+            return [_pair("held", released_words(fact), "accent")]
+        case Ruled():
+            return [_pair("rules", ruled_words(fact), "error" if fact.error else "accent")]
         case Unknown():
             return [_pair("fact", fact.name), *(_pair(k, str(v)) for k, v in fact.values.items())]
 

@@ -1,0 +1,295 @@
+"""What rules ask for: a `Plan` for one message, frame or opening, carried out by the relay.
+
+Rules decide and never touch bytes of the wire; the relay carries out and never decides.
+
+    Judge.message(message) ──▶ None            nothing matched: it passes as it came
+                           └─▶ Plan            fate, payload, delay, hold, shape   of the message itself
+                                 └─ effects    what happens beside it: Send Close Reset Stall Cut …
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+from wsinspect.model.frames import Frame, Header, Message, Side
+
+BOTH = (Side.CLIENT, Side.SERVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One rule that matched, and what it did, in words: for the capture, the screen and `rules test`."""
+
+    rule: str
+    did: tuple[str, ...] = ()
+    """A phrase an action (`set $.price to 1`, `delay 200 ms`)."""
+
+
+class Fate(enum.Enum):
+    """What becomes of the message itself."""
+
+    FORWARD = "forward"
+    DROP = "drop"
+
+
+class HoldDefault(enum.StrEnum):
+    """What happens to a held message when its time is over, or nobody is attached."""
+
+    RELEASE = "release"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The message, and all data behind it in its direction, waits for somebody's word."""
+
+    rule: str
+    limit_ms: int = 30_000
+    default: HoldDefault = HoldDefault.RELEASE
+
+
+class MaskFault(enum.Enum):
+    """A deliberate violation of RFC 6455 5.1 or 5.3."""
+
+    MISSING = "missing"
+    """A client's frame goes out unmasked."""
+    WRONG = "wrong"
+    """The payload is masked with another key than the header says; a server's frame is masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the message's frames look on the wire, where that is not as they came."""
+
+    sizes: tuple[int, ...] | None = None
+    """Payload bytes of each frame, the last size repeated to the end; None: as it came, where it can."""
+    merge: bool = False
+    """One frame, however many there were."""
+    rsv: int | None = None
+    """RSV1 RSV2 RSV3 (4, 2, 1) of its first frame, set as they are: a deliberate violation."""
+    opcode: int | None = None
+    """Of its first frame."""
+    mask: MaskFault | None = None
+
+
+# ---------------------------------------------------------------------------------------------- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A frame of ours goes to `to`, at the next boundary of that direction."""
+
+    rule: str
+    to: Side
+    opcode: int
+    payload: bytes
+    after_ms: float = 0.0
+    every_ms: float = 0.0
+    """0: once."""
+    times: int | None = 1
+    """How often in all; None: until `StopSending`."""
+    key: str = ""
+    """By which `StopSending` finds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopSending:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """A Close frame goes to each of `to`; nothing but the end follows it there (RFC 6455 5.5.1)."""
+
+    rule: str
+    code: int | None
+    """None: an empty Close payload."""
+    reason: str = ""
+    to: tuple[Side, ...] = BOTH
+    after_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """RST to each of `to`, once what was written before it is acknowledged."""
+
+    rule: str
+    to: tuple[Side, ...] = BOTH
+    after_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A black hole: what each of `senders` sends is read, captured, and goes nowhere."""
+
+    rule: str
+    senders: tuple[Side, ...] = BOTH
+    after_ms: float = 0.0
+    for_ms: float = 0.0
+    """0: for good."""
+    ends_pass: bool = False
+    """False: FIN and RST vanish too, so that the other side sees a half-open connection."""
+    then_fin_ms: float | None = None
+    """toxiproxy's `timeout`: both legs get FIN that long after the stall began; None: never."""
+
+
+class CutHow(enum.StrEnum):
+    FIN = "fin"
+    RST = "rst"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The first `nbytes` of the message's frames go out, then both legs end: a line cut in mid-frame."""
+
+    rule: str
+    nbytes: int
+    how: CutHow = CutHow.RST
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """The direction of `sender` carries at most that many bytes a second from here on; None: freely."""
+
+    rule: str
+    sender: Side
+    bytes_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """toxiproxy's `slicer`: the sender's bytes go out in pieces of about that size."""
+
+    rule: str
+    sender: Side
+    average_bytes: int
+    variation_bytes: int = 0
+    delay_us: int = 0
+    """Between two pieces."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitData:
+    """toxiproxy's `limit_data`: after that many more bytes of the sender both legs get FIN."""
+
+    rule: str
+    sender: Side
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlowClose:
+    """toxiproxy's `slow_close`: the sender's end is passed on that much later."""
+
+    rule: str
+    sender: Side
+    delay_ms: float
+
+
+type Effect = Send | StopSending | Close | Reset | Stall | Cut | Throttle | Slice | LimitData | SlowClose
+
+
+# ------------------------------------------------------------------------------------------------- plans
+
+
+@dataclass(slots=True)
+class Plan:
+    """What rules decided about one message, one control frame, or the opening of a connection."""
+
+    hits: tuple[Hit, ...]
+    """Never empty."""
+    fate: Fate = Fate.FORWARD
+    payload: bytes | None = None
+    """Instead of the payload that came (inflated); None: as it came."""
+    delay_ms: float = 0.0
+    """Before it goes out; what comes behind it in its direction keeps its place."""
+    behind: int = 0
+    """It goes out after that many later messages of its direction, at most `behind_ms` later."""
+    behind_ms: float = 1000.0
+    copies: int = 1
+    """How often it goes out."""
+    hold: Hold | None = None
+    shape: Shape | None = None
+    effects: tuple[Effect, ...] = ()
+    """In the order in which the rules asked for them."""
+    captured: bytes | None = None
+    """The capture has this payload in the place of the one that passes (`redact`); None: what passes."""
+    uncaptured: bool = False
+    """The capture has a gap instead (`no-capture`)."""
+    tags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    shadow: bool = False
+    """To be recorded, not carried out."""
+
+    @property
+    def touches(self) -> bool:
+        """Whether the message itself goes out in another way than it came."""
+        return bool(
+            self.fate is not Fate.FORWARD or self.payload is not None or self.delay_ms or self.behind
+            or self.copies != 1 or self.hold or self.shape
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What of one direction rules must see."""
+
+    data: bool = False
+    control: bool = False
+    private: bool = False
+    """A rule could keep something out of the capture: it is captured as whole frames, after the verdict."""
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.data or self.control)
+
+
+class Judge(Protocol):
+    """The rules of one connection, as the relay sees them. Never raises: a rule that fails is disabled."""
+
+    def watch(self, side: Side) -> Watch:
+        """What `side` sends and rules could match; may change after a reload, not in between."""
+
+    def opened(self, now_ns: int) -> Plan | None:
+        """The 101 went to the client: only `effects` count."""
+
+    def message(self, message: Message, now_ns: int) -> Plan | None:
+        """A whole data message, inflated; None where it passes as it came."""
+
+    def control(self, frame: Frame, now_ns: int) -> Plan | None:
+        """A ping, pong or close."""
+
+    def take_notices(self) -> list[tuple[str, str]]:
+        """(code, sentence) of what went wrong in rules since the last call, each said once."""
+
+
+# -------------------------------------------------------------------------------------------- handshakes
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The client gets this answer instead of the server's."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[Header, ...] = ()
+
+
+@dataclass(slots=True)
+class HandshakePlan:
+    """What rules decided about the request, or about the answer."""
+
+    hits: tuple[Hit, ...]
+    reject: Reject | None = None
+    redirect_to: str | None = None
+    """ws://, wss://, http:// or https:// with a host: another upstream (request only)."""
+    delay_ms: float = 0.0
+    set_headers: tuple[Header, ...] = ()
+    """In the place of all of that name."""
+    remove_headers: tuple[str, ...] = ()
+    strip_extensions: tuple[str, ...] = ()
+    """Names taken out of Sec-WebSocket-Extensions; `*` is all."""
+    shadow: bool = False

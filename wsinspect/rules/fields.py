@@ -1,0 +1,88 @@
+"""What may stand in a rule file: the types of fields, once, for loading, the JSON Schema and the docs.
+
+Each condition and each action names its fields with these; `schema.py` reads YAML by them and raises what is
+wrong with its place in the file. A value arrives in the action already converted: units applied, words
+checked, regexes compiled.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Type(enum.Enum):
+    """What a value may be, and what it becomes."""
+
+    TEXT = "text"
+    """str"""
+    TEMPLATE = "template"
+    """text with `{{name}}`: vars, captured values, builtins; becomes `template.Template`"""
+    BOOL = "true or false"
+    INT = "whole number"
+    NUMBER = "number"
+    """float"""
+    CHANCE = "0 to 1, or a percentage"
+    """float"""
+    DURATION = "duration"
+    """`200ms`, `1.5s`, `2m`, or a number of milliseconds; becomes float milliseconds"""
+    DURATION_RANGE = "duration, or a range of two"
+    """`200ms` or `100ms..300ms`; becomes (low_ms, high_ms)"""
+    SIZE = "size"
+    """`64`, `4KiB`, `1MB`; becomes int bytes"""
+    RATE = "rate"
+    """`64KB/s`, or a number of kilobytes (1,000 bytes) a second as toxiproxy has it; becomes float bytes/s"""
+    REGEX = "regular expression"
+    """RE2 syntax; becomes a compiled re2 pattern over bytes in UTF-8"""
+    BYTES = "bytes in hex"
+    """`de ad be ef`; becomes bytes"""
+    BASE64 = "bytes in base64"
+    """becomes bytes"""
+    JSON = "any value"
+    """as YAML gives it; strings in it are templates"""
+    PATH = "JSON path"
+    """`$.a.b[0]`; becomes `jsonpath.Path`"""
+    SIDE = "client or server"
+    """becomes Side"""
+    SIDES = "client, server or both"
+    """becomes tuple[Side, ...]"""
+    WORD = "one of some words"
+    """`Field.words`; becomes str"""
+    FILE = "file under the rule's folder"
+    """becomes Path, checked not to leave the folder"""
+    HEADER_NAME = "header name"
+    URL = "URL"
+    CLOSE_CODE = "close code, 0 to 65535"
+    STATUS = "HTTP status, 200 to 599"
+    PYTHON = "module:function"
+    SIZES = "list of sizes"
+    """becomes tuple[int, ...]"""
+    TEXTS = "text, or a list of texts"
+    """becomes tuple[str, ...]"""
+    CONDITION = "condition"
+    """as `when`; becomes a compiled condition"""
+
+
+REQUIRED = object()
+"""The default of a field that must be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a condition or an action."""
+
+    name: str
+    """As in YAML, with hyphens."""
+    type: Type
+    doc: str
+    """One sentence, for the docs and the editor."""
+    default: Any = REQUIRED
+    words: tuple[str, ...] = field(default=())
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def attribute(self) -> str:
+        """The name in Python."""
+        return self.name.replace("-", "_")

@@ -1,0 +1,110 @@
+"""One message's way through the rules: what conditions look at, and the draft that actions change."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wsinspect.model import Decoded, Frame, Message, Side
+from wsinspect.model.plans import Effect, Fate, Hit, Hold, Plan, Shape
+
+if TYPE_CHECKING:
+    from wsinspect.rules.actions.base import Action
+
+
+class Talk(Protocol):
+    """The state of one connection, as actions and templates see it (`engine.ConnectionRules` is one)."""
+
+    values: dict[str, Any]
+    """`vars` of the files, then what `capture` took; by name."""
+    rng: random.Random
+    """Seeded by the file's seed and the connection's number: it repeats."""
+
+    def decode(self, side: Side, opcode: int, payload: bytes) -> Decoded | None: ...
+    def encode(self, decoded: Decoded, tree: Any) -> bytes: ...
+    def builtin(self, name: str) -> Any:
+        """`conn`, `n` (of the message in its direction), `now` (epoch seconds), `url` …; raises KeyError."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """A message, a control frame (`message` is None) or an opening (both None), and the plan under way."""
+
+    talk: Talk
+    now_ns: int
+    side: Side
+    """Who sent it; at an opening the server."""
+    message: Message | None = None
+    frame: Frame | None = None
+    opcode: int = 0
+    payload: bytes = b""
+    """As it stands: what earlier rules and actions made of it."""
+    changed: bool = False
+    hits: list[Hit] = field(default_factory=list)
+    fate: Fate = Fate.FORWARD
+    delay_ms: float = 0.0
+    behind: int = 0
+    behind_ms: float = 1000.0
+    copies: int = 1
+    hold: Hold | None = None
+    shape: Shape | None = None
+    effects: list[Effect] = field(default_factory=list)
+    captured: bytes | None = None
+    uncaptured: bool = False
+    tags: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    memories: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Of the connection, by `id(action)`."""
+    _decoded: Decoded | None = None
+    _decoded_of: bytes | None = None
+
+    @property
+    def rng(self) -> random.Random:
+        return self.talk.rng
+
+    def memory(self, action: Action) -> dict[str, Any]:
+        """What an action remembers of this connection."""
+        return self.memories.setdefault(id(action), {})
+
+    @property
+    def decoded(self) -> Decoded | None:
+        """The payload as it stands, decoded once; None where no codec knows it."""
+        if self._decoded_of is not self.payload:
+            self._decoded_of = self.payload
+            self._decoded = self.talk.decode(self.side, self.opcode, self.payload)
+        return self._decoded
+
+    def set_payload(self, payload: bytes) -> None:
+        """The message goes on with this payload (inflated)."""
+        if payload != self.payload:
+            self.payload = payload
+            self.changed = True
+
+    def set_tree(self, tree: Any) -> None:
+        """The message goes on with this tree, encoded as it was. Raises ValueError."""
+        decoded = self.decoded
+        if decoded is None:
+            raise ValueError("no decoder knows this payload")
+        self.set_payload(self.talk.encode(decoded, tree))
+
+    def plan(self) -> Plan | None:
+        """The finished plan; None where no rule matched."""
+        if not self.hits:
+            return None
+        return Plan(
+            tuple(self.hits),
+            self.fate,
+            self.payload if self.changed else None,
+            self.delay_ms,
+            self.behind,
+            self.behind_ms,
+            self.copies,
+            self.hold,
+            self.shape,
+            tuple(self.effects),
+            self.captured,
+            self.uncaptured,
+            tuple(self.tags),
+            tuple(self.notes),
+        )
