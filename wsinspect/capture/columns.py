@@ -6,9 +6,10 @@ import enum
 from array import array
 from dataclasses import dataclass
 
+from wsinspect.capture.facts import FACT_TYPES
 from wsinspect.model import Side, opcode_word
 
-FACT_KINDS = ("requested", "opened", "failed", "altered", "ended", "closed", "notice", "unknown")
+FACT_KINDS = (*FACT_TYPES, "unknown")
 
 KINDS = (*(opcode_word(opcode) for opcode in range(16)), *FACT_KINDS, "gap", "raw")
 """A row's kind by its code: below 16 the code is the frame's opcode."""

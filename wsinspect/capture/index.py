@@ -42,11 +42,13 @@ from wsinspect.model import (
     Failed,
     Frame,
     Gap,
+    Judged,
     Message,
     Notice,
     Opened,
     Read,
     Record,
+    Released,
     Sent,
     Side,
     Unknown,
@@ -196,7 +198,7 @@ class FrameIndex:
     def _fact(self, position: int, record: FactRecord) -> None:
         fact = record.fact
         kind = FIRST_FACT + FACT_KINDS.index("unknown" if isinstance(fact, Unknown) else fact.kind)
-        side = fact.side if isinstance(fact, Ended | Notice) else None
+        side = fact.side if isinstance(fact, Ended | Notice | Judged | Released) else None
         shape = make_shape(
             kind,
             bits=SERVER if side is Side.SERVER else 0,
