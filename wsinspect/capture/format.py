@@ -15,7 +15,7 @@ A record is a header of 24 bytes, little-endian, and a payload:
     SEGMENT      JSON {format, wsinspect, segment, wall_ns, mono_ns, pid, host, …}: a file or process begins
     READ         offset u64, frame u64, left u64, then the data
     FACT         JSON {"fact": kind, …}
-    SENT         offset u64, n u16, n bytes JSON {why, rule}, then the data
+    SENT         offset u64, n u16, n bytes JSON {why, rule, frames, wire}, then the data
     GAP          offset u64, nbytes u64, then the reason in UTF-8
     CLOCK        wall_ns u64
     CHECKPOINT   JSON {"facts": [{conn, t_ns, fact: {…}}, …]}: what opened each connection that lives now
@@ -135,7 +135,7 @@ def encode(record: Record) -> tuple[bytes, bytes]:
         case FactRecord():
             return fact_record(record.conn, record.t_ns, facts.dumps(record.fact)), b""
         case Sent():
-            about = json.dumps({"why": record.why, "rule": record.rule}).encode("ascii")
+            about = _about(record)
             payload = _SENT_FIELDS.pack(record.offset, len(about)) + about + record.data
             return pack(RecordType.SENT, payload, record.t_ns, conn=record.conn, side=record.side), b""
         case Gap():
@@ -145,6 +145,16 @@ def encode(record: Record) -> tuple[bytes, bytes]:
             return pack(RecordType.GAP, payload, record.t_ns, conn=record.conn, side=record.side), b""
         case Clock():
             return pack(RecordType.CLOCK, _CLOCK_FIELDS.pack(record.wall_ns), record.t_ns), b""
+
+
+def _about(sent: Sent) -> bytes:
+    """What a SENT says of its bytes."""
+    values: dict[str, Any] = {"why": sent.why, "rule": sent.rule}
+    if sent.last_frame:
+        values["frames"] = [sent.first_frame, sent.last_frame]
+    if sent.wire_bytes:
+        values["wire"] = sent.wire_bytes
+    return json.dumps(values).encode("ascii")
 
 
 def read_head(
@@ -269,7 +279,12 @@ def _decode_sent(payload: bytes, conn: int, side: Side, t_ns: int) -> Sent:
     offset, size = _SENT_FIELDS.unpack_from(payload)
     start = _SENT_FIELDS.size
     about = facts.load_object(payload[start : start + size]) or {}
-    why, rule = about.get("why"), about.get("rule")
+    why, rule, wire = about.get("why"), about.get("rule"), about.get("wire")
+    match about.get("frames"):
+        case [first, last] if _is_count(first) and _is_count(last) and first <= last:
+            pass
+        case _:
+            first = last = 0
     return Sent(
         conn,
         side,
@@ -278,6 +293,9 @@ def _decode_sent(payload: bytes, conn: int, side: Side, t_ns: int) -> Sent:
         offset,
         why if isinstance(why, str) else "injected",
         rule if isinstance(rule, str) else None,
+        first,
+        last,
+        wire if _is_count(wire) else 0,
     )
 
 

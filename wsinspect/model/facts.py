@@ -135,7 +135,10 @@ class Notice:
 
     kind: ClassVar[str] = "notice"
     code: str
-    """A stable slug: `blind`, `capture-gap`, `takeover-failed` …"""
+    """A stable slug: `blind`, `capture-gap`, `takeover-failed` …
+
+    `private`: from here on what `side` sends is captured as whole frames, after the rules have seen them.
+    """
     text: str
     level: Literal["info", "warning", "error"] = "info"
     side: Side | None = None
@@ -176,6 +179,10 @@ class Judged:
     outcome: Outcome = Outcome.PASSED
     hits: list[RuleHit] = field(default_factory=list)
     delay_ms: float = 0.0
+    behind: int = 0
+    """It went out after that many later messages of its direction."""
+    captured: Literal["whole", "redacted", "nothing"] = "whole"
+    """What the capture has of the message: a Read with another payload than came, or a Gap, or all of it."""
     tags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shadow: bool = False

@@ -57,11 +57,18 @@ class Sent:
     side: Side
     t_ns: int
     data: bytes
-    """Whole frames."""
+    """Whole frames. Of what went out compressed the frames as they would be without (RSV1 0, inflated): no
+    reader could follow a window that also holds messages which only passed through it."""
     offset: int
     """They went out before the byte at this position of the side's own stream."""
     why: str = "injected"
+    """`injected`; `modified`: in the place of a message that came; `duplicate`: once more."""
     rule: str | None = None
+    first_frame: int = 0
+    """Of the side's own message that it stands for, or doubles; 0: of none."""
+    last_frame: int = 0
+    wire_bytes: int = 0
+    """What went out, where that was compressed; 0: `data` itself."""
 
 
 @dataclass(slots=True)
