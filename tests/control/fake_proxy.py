@@ -16,15 +16,23 @@ from wsinspect.control.protocol import (
     ErrorCode,
     Event,
     Hello,
+    Holds,
+    HoldsStatus,
     Lines,
     Listener,
     ProxyInfo,
     ProxyStatus,
+    Reload,
     Request,
+    ResolveHold,
+    Rules,
+    RulesBrief,
+    RulesStatus,
     Send,
     Status,
     Stop,
     Stopping,
+    SwitchRule,
     Watch,
     encode_answer,
     encode_event,
@@ -42,6 +50,8 @@ class FakeProxy:
         self.on_stop: Callable[[], None] | None = None
         self.events: list[Event] = []
         """Sent to each watcher, at once."""
+        self.rules = RulesStatus()
+        self.holds = HoldsStatus()
         self.path = paths.socket_path(self.info.pid)
         self._server = paths.listen(self.path)
         self._threads: list[threading.Thread] = []
@@ -108,8 +118,25 @@ class FakeProxy:
             case Hello():
                 return encode_answer(request_id, self.hello)
             case Status():
-                status = ProxyStatus(self.info, 2, 5, uptime_s=1.5, trouble=["the disk is slow"])
-                return encode_answer(request_id, status.values())
+                return encode_answer(request_id, self._status().values())
+            case Rules():
+                return encode_answer(request_id, self.rules.values())
+            case Reload():
+                if self.rules.error:
+                    error = ControlError(ErrorCode.BAD_RULES, self.rules.error, request_id=request_id)
+                    return encode_refusal(error)
+                return encode_answer(request_id, self.rules.values())
+            case SwitchRule(rule=rule) if all(each.id != rule for each in self.rules.rules):
+                error = ControlError(ErrorCode.NOT_FOUND, f"there is no rule {rule}", request_id=request_id)
+                return encode_refusal(error)
+            case Holds():
+                return encode_answer(request_id, self.holds.values())
+            case ResolveHold(conn=conn, hold=hold):
+                if any((each.conn, each.hold) == (conn, hold) for each in self.holds.holds):
+                    return encode_answer(request_id)
+                text = f"{conn}.{hold} is already released"
+                error = ControlError(ErrorCode.ALREADY_RELEASED, text, request_id=request_id)
+                return encode_refusal(error)
             case Send(conn=conn) | Close(conn=conn) if conn > 9:
                 error = ControlError(ErrorCode.NOT_FOUND, f"no connection {conn}", request_id=request_id)
                 return encode_refusal(error)
@@ -118,3 +145,17 @@ class FakeProxy:
                 return answer + encode_event(Stopping())
             case _:
                 return encode_answer(request_id)
+
+    def _status(self) -> ProxyStatus:
+        rules = self.rules
+        off = sum(not each.enabled for each in rules.rules)
+        brief = RulesBrief(len(rules.rules), off, rules.hits, rules.files, rules.shadow, rules.error)
+        return ProxyStatus(
+            self.info,
+            2,
+            5,
+            uptime_s=1.5,
+            trouble=["the disk is slow"],
+            rules=brief if rules.files else None,
+            held=len(self.holds.holds),
+        )

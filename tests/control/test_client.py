@@ -6,7 +6,25 @@ import pytest
 
 from tests.control.fake_proxy import FakeProxy
 from wsinspect.control.client import ControlClient
-from wsinspect.control.protocol import Close, ControlError, ErrorCode, NoticeEvent, Send, Stop, Stopping
+from wsinspect.control.protocol import (
+    Close,
+    ControlError,
+    ErrorCode,
+    HeldEvent,
+    HeldMessage,
+    HoldsStatus,
+    NoticeEvent,
+    ReleasedEvent,
+    ResolveHold,
+    RulesEvent,
+    RulesStatus,
+    RuleStatus,
+    Send,
+    Stop,
+    Stopping,
+    SwitchRule,
+    Watch,
+)
 from wsinspect.errors import ProxyUnreachable, TimedOut, UsageError
 from wsinspect.model import Opcode, Side
 
@@ -120,3 +138,57 @@ def test_close_wakes_a_thread_that_reads_events(proxy: FakeProxy) -> None:
         reader.close()
         assert ended.wait(5)
         thread.join()
+
+
+HELD = HeldMessage(3, 1, Side.CLIENT, "pause", 1, b'{"op":"buy"}', 12, 30_000)
+
+
+def test_rules_are_listed_switched_and_reloaded(proxy: FakeProxy) -> None:
+    proxy.rules = RulesStatus(
+        (RuleStatus("a", "drop pings", "r.yaml:3", True, 7), RuleStatus("b")), ("r.yaml",)
+    )
+    with ControlClient() as client:
+        assert client.rules() == proxy.rules
+        client.switch_rule("b", False)
+        assert proxy.requests[-1] == SwitchRule("b", False)
+        assert client.reload() == proxy.rules
+        brief = client.status().rules
+        assert brief is not None
+        assert (brief.count, brief.hits, brief.files) == (2, 7, ("r.yaml",))
+        with pytest.raises(ControlError, match="no rule c") as caught:
+            client.switch_rule("c", True)
+        assert caught.value.exit_code == 2
+
+
+def test_a_reload_that_fails_has_every_mistake(proxy: FakeProxy) -> None:
+    proxy.rules = RulesStatus(files=("r.yaml",), error="r.yaml:1:1: one\nr.yaml:2:1: two")
+    with ControlClient() as client, pytest.raises(ControlError, match=r"one\nr.yaml:2:1: two") as caught:
+        client.reload()
+    assert (caught.value.code, caught.value.exit_code) == (ErrorCode.BAD_RULES, 2)
+
+
+def test_held_messages_are_listed_and_resolved(proxy: FakeProxy) -> None:
+    proxy.holds = HoldsStatus((HELD,))
+    with ControlClient() as client:
+        assert client.holds() == proxy.holds
+        client.release(3, 1)
+        client.edit(3, 1, b"\xff")
+        client.drop(3, 1)
+        with pytest.raises(ControlError, match="already released") as caught:
+            client.release(3, 2)
+        assert (caught.value.code, caught.value.exit_code) == (ErrorCode.ALREADY_RELEASED, 3)
+    assert proxy.requests[-4:-1] == [
+        ResolveHold(3, 1, "release"),
+        ResolveHold(3, 1, "edit", b"\xff"),
+        ResolveHold(3, 1, "drop"),
+    ]
+
+
+def test_who_only_reads_along_is_not_attached(proxy: FakeProxy) -> None:
+    proxy.events = [HeldEvent(HELD), ReleasedEvent(3, 1, "edit"), RulesEvent(("r.yaml",), ("a",))]
+    with ControlClient() as client:
+        for attached in (True, False):
+            reader = client.watch(attached=attached)
+            assert list(reader) == [*proxy.events, Stopping()]
+            reader.close()
+    assert [each for each in proxy.requests if isinstance(each, Watch)] == [Watch(True), Watch(False)]

@@ -14,17 +14,30 @@ from wsinspect.control.protocol import (
     Close,
     ControlError,
     ErrorCode,
+    HeldEvent,
+    HeldMessage,
     Hello,
+    Holds,
+    HoldsStatus,
     Lines,
     Listener,
     NoticeEvent,
     ProxyInfo,
     ProxyStatus,
+    ReleasedEvent,
+    Reload,
     Request,
+    ResolveHold,
+    Rules,
+    RulesBrief,
+    RulesEvent,
+    RulesStatus,
+    RuleStatus,
     Send,
     Status,
     Stop,
     Stopping,
+    SwitchRule,
     UnknownEvent,
     Watch,
     answer_values,
@@ -50,6 +63,15 @@ INFO = ProxyInfo("0.1.0", 42, "/tmp/a.wscap", (Listener("reverse:http://h", "127
         Status(),
         Stop(),
         Watch(),
+        Watch(attached=False),
+        Rules(),
+        Reload(),
+        SwitchRule("fake-price", False),
+        Holds(),
+        ResolveHold(3, 2, "release"),
+        ResolveHold(3, 2, "edit", b'{"price":1}'),
+        ResolveHold(3, 2, "edit", b"\xff"),
+        ResolveHold(3, 2, "drop"),
         Send(3, Side.SERVER, Opcode.TEXT, "grüß".encode()),
         Send(1, Side.CLIENT, Opcode.BINARY, b"\xff\x00"),
         Send(1, Side.CLIENT, Opcode.PING, b""),
@@ -125,6 +147,10 @@ def test_send_on_the_wire() -> None:
         ({"do": "close", "conn": 1, "reason": "x" * 124}, ErrorCode.BAD_REQUEST, "123"),
         ({"do": "close", "conn": 1, "code": None, "reason": "x"}, ErrorCode.BAD_REQUEST, "needs a code"),
         ({"do": "close", "conn": 1, "side": "left"}, ErrorCode.BAD_REQUEST, "side"),
+        ({"do": "rule", "rule": "a", "on": 1}, ErrorCode.BAD_REQUEST, "true or false"),
+        ({"do": "hold", "conn": 1, "hold": 1, "how": "free"}, ErrorCode.BAD_REQUEST, "release, edit, drop"),
+        ({"do": "hold", "conn": 1, "hold": 0, "how": "drop"}, ErrorCode.BAD_REQUEST, "hold must"),
+        ({"do": "hold", "conn": 1, "hold": 1, "how": "edit"}, ErrorCode.BAD_REQUEST, "text"),
     ],
 )
 def test_bad_requests_are_refused_with_their_id(values: dict[str, Any], code: ErrorCode, word: str) -> None:
@@ -167,6 +193,49 @@ def test_hello_and_status_round_trip() -> None:
     status = ProxyStatus(INFO, 1, 2, 3, 4, 5.5, ["trouble"])
     assert ProxyStatus.parse(json.loads(encode_line(status.values()))) == status
     assert status.values()["connections"] == {"live": 1, "total": 2}
+    ruled = ProxyStatus(INFO, 1, 2, rules=RulesBrief(3, 1, 12, ("r.yaml",), True, "bad"), held=2, attached=1)
+    assert ProxyStatus.parse(json.loads(encode_line(ruled.values()))) == ruled
+
+
+HELD = HeldMessage(3, 1, Side.SERVER, "pause", 2, b"\x00\xff", 70_000, 30_000, 12.5, "drop", 4, 6, "ws://h/")
+
+
+def test_rules_and_holds_round_trip() -> None:
+    rules = RulesStatus((RuleStatus("a", "drop pings", "r.yaml:3", False, 7, 1),), ("r.yaml",), True, "no")
+    assert RulesStatus.parse(parse_line(encode_line(rules.values()))) == rules
+    holds = HoldsStatus((HELD,))
+    assert HoldsStatus.parse(parse_line(encode_line(holds.values()))) == holds
+    assert HELD.name == "3.1"
+
+
+def test_a_long_list_says_what_it_leaves_out() -> None:
+    rules = RulesStatus(tuple(RuleStatus(f"rule-{number}", "é" * 1000) for number in range(1500)))
+    shown = RulesStatus.parse(parse_line(encode_line(rules.values())))
+    assert shown.left_out > 0
+    assert len(shown.rules) + shown.left_out == 1500
+    long = HeldMessage(1, 1, Side.CLIENT, "r", 1, b"\x00" * 256, 256, 1)
+    holds = HoldsStatus.parse(parse_line(encode_line(HoldsStatus((long,) * 1600).values())))
+    assert len(holds.holds) + holds.left_out == 1600
+    event = RulesEvent(("r.yaml",), ids := tuple("é" * 100 + str(number) for number in range(1500)), ids)
+    told = parse_event(parse_line(encode_event(event)))
+    assert isinstance(told, RulesEvent)
+    assert ids[:500] == told.rules[:500]
+
+
+@pytest.mark.parametrize("values", [{}, {"rules": 3}, {"rules": [1]}, {"rules": [{"id": "a", "hits": "x"}]}])
+def test_rules_of_another_world(values: dict[str, Any]) -> None:
+    with pytest.raises(ProxyUnreachable, match="understood"):
+        RulesStatus.parse(values)
+
+
+@pytest.mark.parametrize("change", [{"conn": "x"}, {"side": "left"}, {"text": 1}, {"limit_ms": None}])
+def test_a_held_message_of_another_world(change: dict[str, Any]) -> None:
+    values = {**HELD.values(), **change}
+    if "text" in change:
+        del values["b64"]
+    with pytest.raises(ProxyUnreachable, match="understood"):
+        HoldsStatus.parse({"holds": [values]})
+    assert isinstance(parse_event({"event": "held"} | values), UnknownEvent)
 
 
 @pytest.mark.parametrize(
@@ -179,9 +248,14 @@ def test_a_hello_of_another_world(change: dict[str, Any]) -> None:
 
 def test_events() -> None:
     moved = CaptureMoved("/dev/shm/ring", 12, 345, False)
-    for event in (NoticeEvent("careful", "warning", 3), moved, Stopping(), UnknownEvent("new", {"x": 1})):
+    ruled = RulesEvent(("r.yaml",), ("a", "b"), ("b",), True, "r.yaml:1:1: no")
+    held = HeldEvent(HELD), ReleasedEvent(3, 1, "discard", "reset")
+    new = UnknownEvent("new", {"x": 1})
+    for event in (NoticeEvent("careful", "warning", 3), moved, ruled, *held, Stopping(), new):
         assert parse_event(parse_line(encode_event(event))) == event
     assert parse_event({"event": "notice", "level": "fatal", "conn": "x"}) == NoticeEvent("", "info", None)
+    odd = {"event": "released", "conn": 3, "hold": 1, "how": "lost", "by": "user"}
+    assert isinstance(parse_event(odd), UnknownEvent)
 
 
 def test_a_line_that_is_too_long_is_not_sent() -> None:

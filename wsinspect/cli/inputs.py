@@ -91,7 +91,7 @@ class Moves:
     """The places to which a proxy's records move, from those of now on."""
 
     def __init__(self, client: ControlClient) -> None:
-        self._events = client.watch()
+        self._events = client.watch(attached=False)
         self._places: list[Place] = []
         self._ended = False
         info = client.info

@@ -14,14 +14,23 @@ from wsinspect.control import paths
 from wsinspect.control.protocol import (
     Close,
     Event,
+    Holds,
+    HoldsStatus,
     Lines,
     ProxyInfo,
     ProxyStatus,
+    Reload,
     Request,
+    ResolveHold,
+    Rules,
+    RulesStatus,
     Send,
     Stopping,
+    SwitchRule,
+    Watch,
     answer_values,
     encode_line,
+    encode_request,
     parse_event,
     parse_line,
     request_values,
@@ -91,6 +100,35 @@ class ControlClient:
         """Put a Close frame on the wire for the sides in `to`; returns what became of it, as `send`."""
         return str(self.ask(Close(conn, code, reason, to)).get("result", ""))
 
+    def rules(self) -> RulesStatus:
+        """Its rules, with their hits."""
+        return RulesStatus.parse(self.ask(Rules()))
+
+    def reload(self) -> RulesStatus:
+        """Have it read its rule files anew. Raises ControlError with every mistake in them."""
+        return RulesStatus.parse(self.ask(Reload()))
+
+    def switch_rule(self, rule: str, on: bool) -> None:
+        """Raises ControlError where it has no such rule."""
+        self.ask(SwitchRule(rule, on))
+
+    def holds(self) -> HoldsStatus:
+        """The messages that wait for somebody's word."""
+        return HoldsStatus.parse(self.ask(Holds()))
+
+    def release(self, conn: int, hold: int) -> None:
+        """Raises ControlError, `already-released` where somebody was first; so do `edit` and `drop`."""
+        self.ask(ResolveHold(conn, hold, "release"))
+
+    def edit(self, conn: int, hold: int, payload: str | bytes) -> None:
+        """Let a held message go on with another payload."""
+        data = payload.encode() if isinstance(payload, str) else payload
+        self.ask(ResolveHold(conn, hold, "edit", data))
+
+    def drop(self, conn: int, hold: int) -> None:
+        """A held message does not go on."""
+        self.ask(ResolveHold(conn, hold, "drop"))
+
     def stop(self, wait_s: float | None = None) -> None:
         """End the proxy; with `wait_s` return when it is gone. Raises TimedOut where it is still there."""
         self.request("stop")
@@ -113,12 +151,13 @@ class ControlClient:
         with self._lock:
             return self._wire.at_end()
 
-    def watch(self) -> EventReader:
+    def watch(self, *, attached: bool = True) -> EventReader:
         """The proxy's events, on a connection of their own. Call its `close` when done.
 
-        `info` is as of then or later: what has changed since, an event says.
+        `info` is as of then or later: what has changed since, an event says. `attached`: somebody is there
+        to release what rules hold, until `close`.
         """
-        events = EventReader(self.path, self.timeout_s)
+        events = EventReader(self.path, self.timeout_s, attached=attached)
         try:
             self.info = ProxyInfo.parse(self.request("hello"))
         except BaseException:
@@ -141,12 +180,12 @@ class ControlClient:
 class EventReader:
     """Iterates over a proxy's events until it stops; a thread may block in it while another calls `close`."""
 
-    def __init__(self, path: Path, timeout_s: float = 10.0) -> None:
+    def __init__(self, path: Path, timeout_s: float = 10.0, *, attached: bool = True) -> None:
         self._wire = _Wire(path, timeout_s)
         deadline = time.monotonic() + timeout_s
         self._early: list[Event] = []
         try:
-            self._wire.write(encode_line({"id": 1, "do": "watch"}), deadline)
+            self._wire.write(encode_request(1, Watch(attached)), deadline)
             while "event" in (line := self._wire.read(deadline)):
                 self._early.append(parse_event(line))
             answer_values(line)

@@ -42,7 +42,8 @@ class ControlServer:
         self._on_stop = on_stop
         self._started = time.monotonic()
         self._clients: set[asyncio.StreamWriter] = set()
-        self._watchers: set[asyncio.StreamWriter] = set()
+        self._watchers: dict[asyncio.StreamWriter, bool] = {}
+        """Who gets events, and whether somebody is there to release what rules hold."""
         self._server: asyncio.Server | None = None
         self.path: Path = paths.socket_path(info.pid)
 
@@ -96,7 +97,7 @@ class ControlServer:
             pass  # the client went away
         finally:
             self._clients.discard(writer)
-            self._watchers.discard(writer)
+            self._watchers.pop(writer, None)
             writer.close()
 
     def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> bytes:
@@ -125,8 +126,18 @@ class ControlServer:
                 asyncio.get_running_loop().call_soon(self._on_stop)
                 return {}
             case protocol.Watch():
-                self._watchers.add(writer)
+                self._watchers[writer] = request.attached
                 return {}
+            case protocol.Rules():
+                return protocol.RulesStatus().values()
+            case protocol.Holds():
+                return protocol.HoldsStatus().values()
+            case protocol.Reload():
+                raise ControlError(ErrorCode.NOT_SUPPORTED, "this proxy was started without rules")
+            case protocol.SwitchRule():
+                raise ControlError(ErrorCode.NOT_FOUND, f"there is no rule {request.rule}")
+            case protocol.ResolveHold():
+                raise ControlError(ErrorCode.NOT_FOUND, f"no message {request.conn}.{request.hold} was held")
             case protocol.Send():
                 return self._inject(request.conn, request.to, request.opcode, request.payload)
             case protocol.Close():
@@ -145,6 +156,7 @@ class ControlServer:
             gaps=self._writer.gaps,
             uptime_s=round(time.monotonic() - self._started, 3),
             trouble=list(self._writer.troubles),
+            attached=sum(self._watchers.values()),
         )
 
     def _inject(self, conn: int, to: Side, opcode: Opcode, payload: bytes) -> dict[str, Any]:
