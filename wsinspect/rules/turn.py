@@ -24,7 +24,11 @@ class Talk(Protocol):
     def decode(self, side: Side, opcode: int, payload: bytes) -> Decoded | None: ...
     def encode(self, decoded: Decoded, tree: Any) -> bytes: ...
     def builtin(self, name: str) -> Any:
-        """`conn`, `n` (of the message in its direction), `now` (epoch seconds), `url` …; raises KeyError."""
+        """`conn`, `n` (the message's number in its direction), `now` (epoch seconds), `url`, `host`, `path`,
+        `client`.
+
+        Raises KeyError for another name. The rest of `template.BUILTINS` needs no connection.
+        """
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@
     class Delay(Action):
         word = "delay"
         doc = "Hold the message back for a while."
-        fields = (Field("for", Type.DURATION_RANGE, "How long."), …)
-        short = "for"                   # `delay: 200ms` means `delay: {for: 200ms}`
+        fields = (Field("by", Type.DURATION_RANGE, "How long."), …)
+        short = "by"                    # `delay: 200ms` means `delay: {by: 200ms}`
 
         def explain(self) -> str: …     # "hold it back for 200 ms"
         def apply(self, turn: Turn) -> str: …   # change the draft; return what was done, in words
@@ -16,9 +16,12 @@ goes into `turn.memory(self)`, what is random comes from `turn.rng`.
 from __future__ import annotations
 
 import enum
+import random
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsinspect.rules.fields import Field
+from wsinspect.rules.template import Expression, Template, Value
 
 if TYPE_CHECKING:
     from wsinspect.rules.handshake_turn import HandshakeTurn
@@ -55,11 +58,17 @@ class Action:
     fields: ClassVar[tuple[Field, ...]] = ()
     short: ClassVar[str] = ""
     """The field that a bare value stands for; empty where only a mapping will do."""
+    whole: ClassVar[bool] = False
+    """What is given is the `short` field as a whole, even a mapping: `set: {$.price: 1}`."""
     on: ClassVar[On] = On.DATA
+    """All that it can act on; `acts_on()` says what this one does with its fields."""
+    once: ClassVar[bool] = False
+    """It does something to the connection: where the conditions are known at the opening, it acts there,
+    once, and the rule need not look at messages."""
     terminal: ClassVar[bool] = False
     """Nothing may follow it in `then`."""
     private: ClassVar[bool] = False
-    """It keeps something out of the capture."""
+    """It can keep a message, or part of one, out of the capture: see `is_private()`."""
     needs_python: ClassVar[bool] = False
     """Only with --allow-python."""
 
@@ -73,6 +82,46 @@ class Action:
     def check(self) -> None:
         """Raise ValueError, with a sentence, where the fields do not go together."""
 
+    def acts_on(self) -> On:
+        """What this action, with its fields, acts on."""
+        return self.on
+
+    def is_private(self) -> bool:
+        """Whether this action, with its fields, keeps something of messages out of the capture."""
+        return self.private
+
+    def expressions(self) -> tuple[Expression, ...]:
+        """All `{{…}}` of its fields, for the check of their names at load."""
+        return tuple(_expressions(getattr(self, each.attribute) for each in self.fields))
+
+    @property
+    def stop_condition(self) -> Any:
+        """The compiled condition of an `until`, or None.
+
+        The engine tries it on each message of either side while `is_running(turn)`, and calls `stop(turn)`
+        where it holds.
+        """
+        return None
+
+    def is_running(self, turn: Turn) -> bool:
+        """Whether something that `stop_condition` would end goes on in this connection."""
+        return False
+
+    def stop(self, turn: Turn) -> str:
+        """End it. Returns what was done, in words."""
+        return ""
+
+    def random_of(self, turn: Turn | HandshakeTurn) -> random.Random:
+        """Where its random numbers come from: its own `seed`, or the connection's. Both repeat."""
+        seed = getattr(self, "seed", None)
+        if seed is None:
+            return turn.rng
+        memory = turn.memory(self)
+        if "random" not in memory:
+            memory["random"] = random.Random(seed)
+        rng: random.Random = memory["random"]
+        return rng
+
     def explain(self) -> str:
         """What it does, as the end of a sentence: `set $.price to 1`."""
         raise NotImplementedError
@@ -84,3 +133,16 @@ class Action:
     def apply_handshake(self, turn: HandshakeTurn) -> str:
         """Act on a request or an answer."""
         raise NotImplementedError
+
+
+def _expressions(values: Iterable[Any]) -> Iterator[Expression]:
+    for value in values:
+        match value:
+            case Template() | Value():
+                yield from value.expressions
+            case tuple():
+                yield from _expressions(value)
+            case dict():
+                yield from _expressions(value.values())
+            case _:
+                pass
