@@ -18,7 +18,7 @@ COMMANDS = {
     "open": "the screen for a capture file",
     "tail": "print a capture: for people, or as NDJSON",
     "captures": "list the captures that you did not name, or delete them",
-    "ctl": "ask a running proxy for its status, stop it, send or close",
+    "ctl": "ask a running proxy for its status, stop it, see to its rules, send or close",
     "browser": "a browser whose traffic goes through a proxy of its own",
     "exec": "a program whose traffic goes through a proxy of its own",
     "ca": "the CA that clients have to trust, and how to make them",

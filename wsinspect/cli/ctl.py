@@ -1,12 +1,16 @@
-"""Ask a running proxy for its status, stop it, or put something on the wire of one of its connections.
+"""Ask a running proxy for its status, stop it, see to its rules and to what they hold, send or close.
 
   wsinspect ctl status [ADDRESS] [--format json]
   wsinspect ctl stop [ADDRESS]
   wsinspect ctl send CONN TEXT [--to client] [--opcode ping] [--base64]
   wsinspect ctl close CONN [--code 1001] [--reason TEXT] [--side server]
+  wsinspect ctl rules [list | on ID | off ID]
+  wsinspect ctl reload
+  wsinspect ctl hold list | watch | release CONN.HOLD | edit CONN.HOLD TEXT | drop CONN.HOLD
 
 CONN is the connection's number in the log. What is sent looks as if the other side had sent it, goes out at
-the next message boundary, and is marked `injected` in the capture.
+the next message boundary, and is marked `injected` in the capture. Messages are held while a screen is
+attached or `hold watch` runs; with nobody there, a rule's hold takes its default at once.
 """
 
 from __future__ import annotations
@@ -18,9 +22,18 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from wsinspect.cli.ctl_rules import (
+    brief_lines,
+    hold_arguments,
+    rules_arguments,
+    run_hold,
+    run_reload,
+    run_rules,
+)
 from wsinspect.cli.narration import data_out, say
 from wsinspect.cli.options import ADDRESS_HELP
 from wsinspect.cli.parser import Parser, number, one_of, seconds
+from wsinspect.decode.printable import clean
 from wsinspect.errors import UsageError
 from wsinspect.model import Opcode, Side
 
@@ -44,6 +57,11 @@ def arguments(parser: Parser) -> None:
     stop.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="10 unless given")
     send = commands.add_parser("send", help="send a message or a control frame")
     close = commands.add_parser("close", help="send a Close frame")
+    rules_arguments(
+        commands.add_parser("rules", help="the rules, with their hits; switch them on and off"),
+        commands.add_parser("reload", help="read the rule files anew"),
+    )
+    hold_arguments(commands.add_parser("hold", help="the messages that rules hold back"))
     for each in (send, close):
         each.add_argument("conn", type=number(1, 2**32 - 1), metavar="CONN", help="the connection's number")
         each.add_argument("--proxy", metavar="ADDRESS", help=ADDRESS_HELP)
@@ -63,7 +81,7 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     from wsinspect.control.client import ControlClient
 
-    payload = _payload(args) if args.do == "send" else b""
+    payload = _payload(args) if "text" in args else b""
     with ControlClient(args.proxy) as client:
         match args.do:
             case "status":
@@ -74,6 +92,12 @@ def run(args: argparse.Namespace) -> int:
                 say(client.send(args.conn, SIDES[args.to][0], payload, OPCODES[args.opcode]))
             case "close":
                 say(client.close_connection(args.conn, args.code, args.reason, SIDES[args.side]))
+            case "rules":
+                run_rules(args, client)
+            case "reload":
+                run_reload(args, client)
+            case "hold":
+                run_hold(args, client, payload)
     return 0
 
 
@@ -105,6 +129,9 @@ def _lines(status: ProxyStatus) -> list[str]:
     lines += [f"connections  {status.live} live, {status.total} in all"]
     lines += [f"behind       {status.queue_bytes:,} bytes wait for the disk"] if status.queue_bytes else []
     lines += [f"missing      {status.gaps} gaps in the capture"] if status.gaps else []
+    lines += [clean(line) for line in brief_lines(status.rules)]
+    if status.held:
+        lines += [f"held         {status.held:,} (wsinspect ctl hold list)"]
     return lines + [f"trouble      {sentence}" for sentence in status.trouble]
 
 
