@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsinspect.cli.narration import data_out, say
+from wsinspect.cli.options import rule_options, rule_settings
 from wsinspect.cli.parser import Parser, seconds
 from wsinspect.cli.screen import need_terminal, show
 
@@ -34,6 +35,7 @@ def arguments(parser: Parser) -> None:
         "--duration", type=seconds, metavar="SECONDS", help="how long the clients run (headless: 10)"
     )
     parser.add_argument("-w", "--write", type=Path, metavar="FILE", help="keep the capture in this file")
+    rule_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,16 +45,16 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(number, signal.default_int_handler)
     with _folder(args.write) as capture:
         if args.headless:
-            return _headless(capture, args.duration or HEADLESS_S)
-        return _on_screen(capture, args.duration)
+            return _headless(capture, args.duration or HEADLESS_S, rule_settings(args))
+        return _on_screen(capture, args.duration, rule_settings(args))
 
 
-def _headless(capture: Path, duration_s: float) -> int:
+def _headless(capture: Path, duration_s: float, rules: dict[str, Any]) -> int:
     from wsinspect.cli.summary import summary_lines
     from wsinspect.control.client import ControlClient
     from wsinspect.demo.world import IDLE_LIMIT_S
 
-    with _world(capture) as (world, launched):
+    with _world(capture, rules) as (world, launched):
         running = world.run_clients(_url(launched), duration_s)
         say(f"the demo runs for {duration_s:g} s through {_url(launched)}")
         _wait(running)
@@ -64,10 +66,10 @@ def _headless(capture: Path, duration_s: float) -> int:
     return 0
 
 
-def _on_screen(capture: Path, duration_s: float | None) -> int:
+def _on_screen(capture: Path, duration_s: float | None, rules: dict[str, Any]) -> int:
     from wsinspect.control.client import ControlClient
 
-    with _world(capture) as (world, launched), ControlClient(launched.hello.pid) as client:
+    with _world(capture, rules) as (world, launched), ControlClient(launched.hello.pid) as client:
         world.run_clients(_url(launched), duration_s)
         return show(capture, client)
 
@@ -96,7 +98,7 @@ def _folder(named: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _world(capture: Path) -> Iterator[tuple[DemoThread, Launched]]:
+def _world(capture: Path, rules: dict[str, Any]) -> Iterator[tuple[DemoThread, Launched]]:
     """The services, and a proxy in front of them; both end with the block."""
     from wsinspect.control.launch import launch_proxy
     from wsinspect.control.settings import ProxySettings
@@ -105,7 +107,7 @@ def _world(capture: Path) -> Iterator[tuple[DemoThread, Launched]]:
     world = DemoThread()
     try:
         mode = f"reverse:http://127.0.0.1:{world.start()}"
-        settings = ProxySettings(modes=[mode], listen_port=0, capture=capture)
+        settings = ProxySettings(modes=[mode], listen_port=0, capture=capture, **rules)
         with launch_proxy([*settings.arguments(), "--end-with-parent"]) as launched:
             yield world, launched
             world.stop()  # before the proxy: its connections then end as those of an app do

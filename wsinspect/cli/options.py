@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from wsinspect.capture.segments import LEAST_LIMIT
 from wsinspect.cli.parser import Parser, number, one_of, size
@@ -85,12 +86,43 @@ def traffic_options(parser: Parser) -> None:
         metavar="NAME=VALUE",
         help="an option of mitmproxy or of a script; may be given several times",
     )
+    rule_options(parser)
     talk = parser.add_argument_group("what it says")
     talk.add_argument("-q", "--quiet", action="store_true", help="only where it listens, and errors")
     talk.add_argument(
         "-v", "--verbose", action="count", default=0, help="more on stderr; twice for still more"
     )
     parser.add_argument("--path", type=one_of("auto", "layer"), default="auto", help=argparse.SUPPRESS)
+
+
+def rule_options(parser: Parser) -> None:
+    """What a proxy does to the traffic, and not only with it."""
+    rules = parser.add_argument_group("its rules")
+    rules.add_argument(
+        "--rules",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="a rule file, or a folder of them; may be given several times: they apply in that order",
+    )
+    rules.add_argument(
+        "--allow-python", action="store_true", help="rules may run Python functions in the proxy"
+    )
+    rules.add_argument("--shadow", action="store_true", help="record what rules would do, and touch nothing")
+    rules.add_argument(
+        "--no-reload", action="store_true", help="do not load rule files anew when they change"
+    )
+
+
+def rule_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `rule_options` mean for ProxySettings."""
+    return {
+        "rules": args.rules,
+        "allow_python": args.allow_python,
+        "shadow": args.shadow,
+        "reload": not args.no_reload,
+    }
 
 
 def child_options(parser: Parser) -> None:
@@ -129,6 +161,7 @@ def settings_from(args: argparse.Namespace) -> ProxySettings:
         capture_limit=args.capture_limit,
         capture_pressure=args.capture_pressure,
         save=not args.no_save,
+        **rule_settings(args),
         options=dict(args.set),
         scripts=args.script,
         ssl_insecure=args.ssl_insecure,

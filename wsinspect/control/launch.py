@@ -20,6 +20,8 @@ from wsinspect.control.protocol import ProxyInfo, parse_line
 from wsinspect.errors import TimedOut, WsinspectError
 
 _KEPT_LOGS = 10
+LAST_WORDS = 200
+"""Lines of the child's stderr that are repeated where it did not start: rule files may have many mistakes."""
 
 
 class LaunchError(WsinspectError):
@@ -151,7 +153,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _stderr(log: Path) -> str:
     """The child's last lines, without the prefix that our own error message will have again."""
-    lines = log.read_text(errors="replace").strip().splitlines()[-20:]
+    lines = log.read_text(errors="replace").strip().splitlines()[-LAST_WORDS:]
     return "\n".join(line.removeprefix("wsinspect: ") for line in lines)
 
 

@@ -27,6 +27,14 @@ class ProxySettings:
     """Where the disk is slower than the traffic: leave gaps in the capture, or slow the traffic down."""
     save: bool = True
     """False: nothing goes to disk; the last 64 MiB are kept in memory while the proxy runs."""
+    rules: list[Path] = field(default_factory=list)
+    """Rule files, and folders of them, in the order in which they apply."""
+    allow_python: bool = False
+    """Rules may name Python functions, which then run in the proxy."""
+    shadow: bool = False
+    """Rules log what they would do, and touch nothing."""
+    reload: bool = True
+    """Rule files are loaded anew when they change."""
     options: dict[str, str] = field(default_factory=dict)
     """`--set NAME=VALUE`, in mitmproxy's spelling."""
     scripts: list[str] = field(default_factory=list)
@@ -56,6 +64,10 @@ class ProxySettings:
             words.append(f"--capture-pressure={self.capture_pressure}")
         if not self.save:
             words.append("--no-save")
+        words += [f"--rules={path}" for path in self.rules]
+        words += ["--allow-python"] if self.allow_python else []
+        words += ["--shadow"] if self.shadow else []
+        words += [] if self.reload else ["--no-reload"]
         words += [f"--set={name}={value}" for name, value in self.options.items()]
         words += [f"--script={script}" for script in self.scripts]
         if self.ssl_insecure:
