@@ -17,9 +17,10 @@ from wsinspect.capture.writer import Writer
 from wsinspect.errors import WsinspectError
 from wsinspect.model import Failed
 from wsinspect.proxy import contract, contract_http
-from wsinspect.proxy.attempts import Attempts, errno_in, is_attempt, phase_of
+from wsinspect.proxy.attempts import Attempts, is_attempt
 from wsinspect.proxy.hooked import who_wants_messages
 from wsinspect.proxy.relays import Relays
+from wsinspect.proxy.words import errno_in, phase_of
 
 STREAMS = ("text/event-stream", "application/grpc", "application/x-ndjson", "multipart/x-mixed-replace")
 """Content types whose bodies have no end worth waiting for."""

@@ -20,9 +20,9 @@ from wsproto.frame_protocol import Opcode
 from wsinspect.capture.writer import Writer
 from wsinspect.model import Notice, Sent, Side
 from wsinspect.proxy import contract
-from wsinspect.proxy.attempts import headers_of
 from wsinspect.proxy.injected import inject, inject_of
 from wsinspect.proxy.layer import LayerRelay
+from wsinspect.proxy.words import headers_of
 from wsinspect.relay.commands import Answer, Inject
 from wsinspect.relay.gate import Gate, Held
 from wsinspect.relay.session import MAX_WAITING, Session

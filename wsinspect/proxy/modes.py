@@ -18,7 +18,7 @@ from mitmproxy.proxy import mode_servers, mode_specs
 
 from wsinspect.control.protocol import Listener
 from wsinspect.errors import Unavailable, UsageError
-from wsinspect.proxy.attempts import mode_name
+from wsinspect.proxy.words import mode_name
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: asyncio's 100 is too few for a thousand that come at once."""

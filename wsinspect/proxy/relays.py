@@ -13,11 +13,12 @@ from mitmproxy.proxy import layer, server
 from wsinspect.capture.writer import Writer
 from wsinspect.model import Notice
 from wsinspect.proxy import contract
-from wsinspect.proxy.attempts import Attempts, is_websocket
+from wsinspect.proxy.attempts import Attempts
 from wsinspect.proxy.hooked import HookedRelay
 from wsinspect.proxy.layer import LayerRelay
 from wsinspect.proxy.takeover import Takeover, TakeoverFailed
 from wsinspect.proxy.watcher import EdgeWatcher
+from wsinspect.proxy.words import is_websocket
 from wsinspect.relay.session import Session
 
 logger = logging.getLogger(__name__)
