@@ -51,5 +51,5 @@ ROWS = [
     Row("idle", "resident memory per idle connection", "kb_per_conn", "1000", stock_must=1.2),
     Row("idletls", "the same, TLS both sides", "kb_per_conn", "1000", tls=True, stock_must=1.2),
     Row("grow", "memory growth per million messages", "kb_per_million",
-        f"{ECHO} --window 256 --count 2000000 --dur 20"),
+        f"{ECHO} --window 256 --count 8000000 --dur 20"),
 ]  # fmt: skip
