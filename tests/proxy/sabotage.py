@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from wsinspect.capture.writer import Writer
-from wsinspect.model import Read
 from wsinspect.relay.session import Session
 
 _poisoned: set[int] = set()
@@ -21,22 +20,28 @@ def _raising(function: Callable[..., Any], wants: Callable[..., bool]) -> Callab
 
 
 def _in_settle(session: Session, now_ns: int) -> bool:
-    return any(b"raise in settle" in data for d in session._directions for data in d._unscanned)
+    return any(b"raise in settle" in data for d in session._directions for data in d.unscanned)
+
+
+def _in_passed(session: Session, side: Any, data: bytes, *_: Any) -> bool:
+    return b"raise in settle" in data
 
 
 def _in_end(session: Session, side: Any, how: Any, now_ns: int) -> bool:
     return session.conn in _poisoned
 
 
-def _in_receive(session: Session, side: Any, data: bytes, now_ns: int) -> bool:
+def _in_receive(session: Session, side: Any, data: bytes, *_: Any) -> bool:
     if b"raise in end" in data:
         _poisoned.add(session.conn)
     return b"raise in receive" in data
 
 
 Session.receive = _raising(Session.receive, _in_receive)  # type: ignore[method-assign]
+Session.pass_on = _raising(Session.pass_on, _in_receive)  # type: ignore[method-assign]
+Session.passed = _raising(Session.passed, _in_passed)  # type: ignore[method-assign]
 Session.settle = _raising(Session.settle, _in_settle)  # type: ignore[method-assign]
 Session.end = _raising(Session.end, _in_end)  # type: ignore[method-assign]
-Writer.append = _raising(  # type: ignore[method-assign]
-    Writer.append, lambda self, record: isinstance(record, Read) and b"raise in append" in record.data
+Writer.append_read = _raising(  # type: ignore[method-assign]
+    Writer.append_read, lambda self, conn, side, t_ns, data, *_: b"raise in append" in data
 )

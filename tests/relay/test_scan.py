@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,3 +136,30 @@ def test_bytes_of_another_protocol_are_never_scanned() -> None:
     scan = BoundaryScan(blind=True)
     scan.feed(encode_frame(1, b"looks like a frame"))
     assert (scan.frame, scan.offset) == (1, 20)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("first", [0x81, 0x82, 0xC1, 0x01, 0x80, 0x88, 0x89])
+@pytest.mark.parametrize("length", [0, 1, 64, 124, 125])
+def test_one_short_frame_in_one_read_is_scanned_as_the_same_frame_in_two(
+    masked: bool, first: int, length: int
+) -> None:
+    frame = bytes([first, length | (0x80 if masked else 0)]) + bytes(4 * masked) + bytes(length)
+    whole, halves = BoundaryScan(), BoundaryScan()
+    for _ in range(2):
+        whole.feed(frame)
+        halves.feed(frame[:1])
+        halves.feed(frame[1:])
+    seen = [(s.offset, s.frame, s.left, s.carry, s.state, s.counts, s.close) for s in (whole, halves)]
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("second", [126, 127, 254, 255])
+def test_a_header_that_announces_a_longer_length_is_no_short_frame(second: int) -> None:
+    for size in range(2, 14):
+        whole, halves = BoundaryScan(), BoundaryScan()
+        data = bytes([0x82, second]) + bytes(size - 2)
+        whole.feed(data)
+        halves.feed(data[:1])
+        halves.feed(data[1:])
+        assert (whole.frame, whole.left, whole.carry) == (halves.frame, halves.left, halves.carry)

@@ -157,27 +157,29 @@ def _about(sent: Sent) -> bytes:
     return json.dumps(values).encode("ascii")
 
 
-def read_head(
-    read: Read,
-    *,
+def read_head(read: Read) -> bytes:
+    """Header and fixed fields (48 bytes) of a Read; `read.data` follows them."""
+    return read_fields(
+        read.conn, read.side, read.t_ns, read.data, read.offset, read.frame, read.left, read.carry, read.state
+    )
+
+
+def read_fields(
+    conn: int,
+    side: int,
+    t_ns: int,
+    data: bytes,
+    offset: int,
+    frame: int,
+    left: int,
+    carry: int,
+    state: int,
     # Bound as defaults: this runs once per read of the relay, and global look-ups are a tenth of it.
     _pack: Any = _SEALED_READ.pack,
     _digest: Any = digest,
 ) -> bytes:
-    """Header and fixed fields (48 bytes) of a Read; `read.data` follows them."""
-    data = read.data
-    sealed: bytes = _pack(
-        len(data) + 24,
-        2,
-        read.side,
-        read.carry,
-        read.state,
-        read.conn,
-        read.t_ns,
-        read.offset,
-        read.frame,
-        read.left,
-    )
+    """`read_head` of a Read with these fields."""
+    sealed: bytes = _pack(len(data) + 24, 2, side, carry, state, conn, t_ns, offset, frame, left)
     check: int = _digest(data, _digest(sealed)) & 0xFFFFFFFF
     return check.to_bytes(4, "little") + sealed
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsinspect.capture import facts, files
-from wsinspect.capture.format import MAX_DATA, encode, fact_record, read_head
+from wsinspect.capture.format import MAX_DATA, encode, fact_record, read_fields, read_head
 from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe
 from wsinspect.errors import Unavailable, UsageError
 from wsinspect.model import Clock, FactRecord, Gap, Notice, Read, Record, Sent, Side
@@ -157,23 +157,39 @@ class Writer:
 
     def append(self, record: Record) -> None:
         """Enqueue a record. Never waits for the disk; what finds no room is accounted in a gap."""
-        if type(record) is not Read or self._pending or self._closing:
-            return self._append_slowly(record)
-        data = record.data
+        if type(record) is Read:
+            self.append_read(
+                record.conn, record.side, record.t_ns, record.data,
+                record.offset, record.frame, record.left, record.carry, record.state,
+            )  # fmt: skip
+        else:
+            self._append_slowly(record)
+
+    def append_read(
+        self,
+        conn: int,
+        side: Side,
+        t_ns: int,
+        data: bytes,
+        offset: int,
+        frame: int,
+        left: int,
+        carry: int,
+        state: int,
+    ) -> None:
+        """`append` of a Read with these fields: the hot path."""
         size = len(data)
         queued = self._queued + size + 48
         if queued >= self._mark_at:
             self._put_mark()
-        if queued - self._written > self._brim or size > MAX_DATA:
-            return self._append_slowly(record)
-        if size <= _JOINED:
-            self._queue.append(read_head(record) + data)
-        else:
-            self._queue.append((read_head(record), data))
+        if queued - self._written > self._brim or self._pending or self._closing or size > MAX_DATA:
+            self._append_slowly(Read(conn, side, t_ns, data, offset, frame, left, carry, state))
+            return
+        head = read_fields(conn, side, t_ns, data, offset, frame, left, carry, state)
+        self._queue.append(head + data if size <= _JOINED else (head, data))
         self._queued = queued
         if self._sleeping:
             self._rouse()
-        return None
 
     def _rouse(self) -> None:
         self._sleeping = False

@@ -52,8 +52,8 @@ class Takeover:
     """Two legs, the session between them, and the way back into mitmproxy."""
 
     __slots__ = (
-        "_append", "_bypassed", "_faulty", "_finished", "_held", "_loop", "_notified", "_on_finished",
-        "_task", "_throttled", "_undelivered", "legs", "session", "upgraded", "watcher",
+        "_append", "_append_read", "_bypassed", "_faulty", "_finished", "_held", "_loop", "_notified",
+        "_on_finished", "_task", "_throttled", "_undelivered", "legs", "session", "upgraded", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +68,7 @@ class Takeover:
         self.session = session
         self.watcher = watcher
         self._append = writer.append
+        self._append_read = writer.append_read
         self._on_finished = on_finished
         self._loop = asyncio.get_running_loop()
         self._notified: set[Side] = set()
@@ -189,13 +190,20 @@ class Takeover:
         """One read: to the capture's writer, to the peer, then the scan. The hot path."""
         session = self.session
         peer = leg.peer
+        side = leg.side
         sent = False
         try:
-            if leg.side in self._bypassed:
+            if self._bypassed and side in self._bypassed:
                 peer.write(data)
                 return
             now_ns = time.monotonic_ns()
-            session.receive(leg.side, data, now_ns)
+            if session.pass_on(side, data, now_ns, self._append_read):
+                sent = True
+                peer.write(data)
+                if session.passed(side, data, now_ns):
+                    self._pump()
+                return
+            session.receive(side, data, now_ns)
             for record in session.take_records():
                 self._append(record)
             sent = True

@@ -18,8 +18,8 @@ class Direction:
     """Bytes and an end come in; bytes and finishes go out, in order. No clock, no socket."""
 
     __slots__ = (
-        "_came_on_tls", "_goes_on_tls", "_known", "_notified", "_unscanned",
-        "carriage", "close_injected", "conn", "ended", "out", "scan", "side", "waiting",
+        "_came_on_tls", "_goes_on_tls", "_known", "_notified",
+        "carriage", "close_injected", "conn", "ended", "out", "scan", "side", "unscanned", "waiting",
     )  # fmt: skip
 
     def __init__(self, conn: int, side: Side, *, came_on_tls: bool, goes_on_tls: bool, blind: bool) -> None:
@@ -39,7 +39,8 @@ class Direction:
         self._goes_on_tls = goes_on_tls
         self._notified = False
         self._known = self.scan.state & _TURNING
-        self._unscanned: list[bytes] = []
+        self.unscanned: list[bytes] = []
+        """What `receive` let pass and `settle` has not seen yet."""
 
     def receive(self, data: bytes, now_ns: int) -> Read:
         """Forward the next bytes as they are; `settle` scans them, once they are on their way."""
@@ -49,8 +50,14 @@ class Direction:
             scan.offset, scan.frame, scan.left, len(scan.carry), scan.state,
         )  # fmt: skip
         self.out.append(data)
-        self._unscanned.append(data)
+        self.unscanned.append(data)
         return record
+
+    def scanned(self, data: bytes) -> bool:
+        """Scan bytes that passed by `receive`. True as `settle`."""
+        scan = self.scan
+        scan.feed(data)
+        return scan.state & _TURNING != self._known and self._turned()
 
     def receive_around(self, data: bytes, now_ns: int) -> tuple[Read, list[Sent]]:
         """The same while injections wait: what can be put in between goes out at its boundary."""
@@ -75,22 +82,23 @@ class Direction:
 
     def settle(self) -> bool:
         """Scan what went out. True where the direction has just become blind, or a first Close has begun."""
-        if not self._unscanned:
+        if not self.unscanned:
             return False
         scan = self.scan
-        for data in self._unscanned:
+        for data in self.unscanned:
             scan.feed(data)
-        self._unscanned.clear()
-        if scan.state & _TURNING == self._known:
-            return False
-        self._known = scan.state & _TURNING
-        if scan.blind:
+        self.unscanned.clear()
+        return scan.state & _TURNING != self._known and self._turned()
+
+    def _turned(self) -> bool:
+        self._known = self.scan.state & _TURNING
+        if self.scan.blind:
             self.carriage = turned(self.carriage, Turn.UNPARSEABLE)
         return True
 
     def go_blind(self) -> None:
         """From here on plain bytes pass: a fault of ours left the scan where it cannot be believed."""
-        self._unscanned.clear()
+        self.unscanned.clear()
         self.scan.go_blind()
         self._known = self.scan.state & _TURNING
         self.carriage = turned(self.carriage, Turn.UNPARSEABLE)
