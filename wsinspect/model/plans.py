@@ -13,6 +13,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
+from wsinspect.model.facts import Fact
 from wsinspect.model.frames import Frame, Header, Message, Side
 
 BOTH = (Side.CLIENT, Side.SERVER)
@@ -92,6 +93,8 @@ class Send:
     """How often in all; None: until `StopSending`."""
     key: str = ""
     """By which `StopSending` finds it."""
+    captured: bytes | None = None
+    """The capture has this payload in its place (`redact`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +219,11 @@ class Plan:
     effects: tuple[Effect, ...] = ()
     """In the order in which the rules asked for them."""
     captured: bytes | None = None
-    """The capture has this payload in the place of the one that passes (`redact`); None: what passes."""
+    """The capture has this payload in the place of the one that came (`redact`); None: what came."""
+    captured_after: bytes | None = None
+    """Where `payload` is set: the capture has this in the place of that one; None: `payload`."""
     uncaptured: bool = False
-    """The capture has a gap instead (`no-capture`)."""
+    """The capture has a gap instead (`no-capture`), of what came and of what went out."""
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     shadow: bool = False
@@ -278,6 +283,13 @@ class Reject:
     headers: tuple[Header, ...] = ()
 
 
+class Redactor(Protocol):
+    """What a `redact` rule hides of the handshake: asked before a fact is recorded, never for the traffic."""
+
+    def redacted(self, fact: Fact) -> Fact:
+        """The fact, or one like it with pseudonyms in URL, headers, sentence and body."""
+
+
 @dataclass(slots=True)
 class HandshakePlan:
     """What rules decided about the request, or about the answer."""
@@ -292,4 +304,6 @@ class HandshakePlan:
     remove_headers: tuple[str, ...] = ()
     strip_extensions: tuple[str, ...] = ()
     """Names taken out of Sec-WebSocket-Extensions; `*` is all."""
+    redactors: tuple[Redactor, ...] = ()
+    """Each fact of the connection goes through all of them before it is recorded, from this one on."""
     shadow: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wsinspect.model import Decoded, Header, Side
-from wsinspect.model.plans import HandshakePlan, Hit, Reject
+from wsinspect.model.plans import HandshakePlan, Hit, Redactor, Reject
 from wsinspect.rules.turn import Talk
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class HandshakeTurn:
     set_headers: list[Header] = field(default_factory=list)
     remove_headers: list[str] = field(default_factory=list)
     strip_extensions: list[str] = field(default_factory=list)
+    redactors: list[Redactor] = field(default_factory=list)
     memories: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Of the connection, by `id(action)`: the same that its `Turn`s have."""
 
@@ -64,4 +65,5 @@ class HandshakeTurn:
             tuple(self.set_headers),
             tuple(self.remove_headers),
             tuple(self.strip_extensions),
+            tuple(self.redactors),
         )

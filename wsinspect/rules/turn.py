@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from wsinspect.model import Decoded, Frame, Message, Side
 from wsinspect.model.plans import Effect, Fate, Hit, Hold, Plan, Shape
+from wsinspect.rules.redaction import Redaction, redact
 
 if TYPE_CHECKING:
     from wsinspect.rules.actions.base import Action
@@ -54,8 +55,9 @@ class Turn:
     hold: Hold | None = None
     shape: Shape | None = None
     effects: list[Effect] = field(default_factory=list)
-    captured: bytes | None = None
     uncaptured: bool = False
+    redactions: list[Redaction] = field(default_factory=list)
+    """Applied by `plan()`, to the message as it came, as it leaves, and to what is sent beside it."""
     tags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     memories: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -96,19 +98,21 @@ class Turn:
         """The finished plan; None where no rule matched."""
         if not self.hits:
             return None
-        return Plan(
+        plan = Plan(
             tuple(self.hits),
-            self.fate,
-            self.payload if self.changed else None,
-            self.delay_ms,
-            self.behind,
-            self.behind_ms,
-            self.copies,
-            self.hold,
-            self.shape,
-            tuple(self.effects),
-            self.captured,
-            self.uncaptured,
-            tuple(self.tags),
-            tuple(self.notes),
+            fate=self.fate,
+            payload=self.payload if self.changed else None,
+            delay_ms=self.delay_ms,
+            behind=self.behind,
+            behind_ms=self.behind_ms,
+            copies=self.copies,
+            hold=self.hold,
+            shape=self.shape,
+            effects=tuple(self.effects),
+            uncaptured=self.uncaptured,
+            tags=tuple(self.tags),
+            notes=tuple(self.notes),
         )
+        if self.redactions:
+            redact(self, plan)
+        return plan

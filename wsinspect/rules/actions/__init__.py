@@ -10,6 +10,7 @@ from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.actions.drop import Drop
 from wsinspect.rules.actions.no_capture import NoCapture
 from wsinspect.rules.actions.note import Note
+from wsinspect.rules.actions.redact import Redact
 from wsinspect.rules.actions.remove_value import RemoveValue
 from wsinspect.rules.actions.set_value import SetValue
 from wsinspect.rules.actions.tag import Tag
@@ -26,6 +27,7 @@ _CLASSES: tuple[type[Action], ...] = (
     # what the capture has of it
     Tag,
     Note,
+    Redact,
     NoCapture,
 )
 """In the order of the docs."""

@@ -1,0 +1,238 @@
+"""What the capture has in the place of secrets; what passes is never changed."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.rules.actions.make import action, paths, regexes, template
+from tests.rules.talk import FakeTalk
+from wsinspect.model import Altered, Ended, Failed, How, Notice, Opcode, Opened, Requested, Side
+from wsinspect.model.plans import Fate, Hit, Plan, Send
+from wsinspect.rules.actions import Action, On
+from wsinspect.rules.turn import Turn
+
+PSEUDONYM = re.compile("‹redacted:[0-9a-f]{8}›")
+
+
+def judged(turn: Turn, *actions: Action) -> Plan:
+    did = tuple(word for each in actions if (word := each.apply(turn)))
+    turn.hits.append(Hit("r", did))
+    plan = turn.plan()
+    assert plan is not None
+    return plan
+
+
+def text_of(captured: bytes | None) -> str:
+    assert captured is not None
+    return captured.decode()
+
+
+def test_what_passes_stays_and_the_capture_has_a_pseudonym() -> None:
+    redact = action("redact", regex=regexes("tok_[a-z0-9]+"))
+    plan = judged(FakeTalk().turn("login tok_abc123 now"), redact)
+    assert plan.payload is None
+    assert not plan.touches
+    assert PSEUDONYM.sub("*", text_of(plan.captured)) == "login * now"
+    assert "abc123" not in repr(plan)
+
+
+def test_the_same_secret_has_the_same_pseudonym_everywhere() -> None:
+    redact = action("redact", regex=regexes("token=([a-z]+)"), json=paths("$.token"), query=("token",))
+    talk = FakeTalk()
+    in_text = PSEUDONYM.findall(text_of(judged(talk.turn("token=secret token=other"), redact).captured))
+    in_json = PSEUDONYM.findall(
+        json.loads(text_of(judged(talk.turn({"token": "secret"}), redact).captured))["token"]
+    )
+    handshake = talk.handshake()
+    redact.apply_handshake(handshake)
+    in_url = PSEUDONYM.findall(handshake.redactors[0].redacted(Requested(url="ws://h/?token=secret")).url)  # type: ignore[union-attr]
+    assert in_text[0] == in_json[0] == in_url[0]
+    assert in_text[1] != in_text[0]
+
+
+def test_only_groups_are_hidden_where_the_pattern_has_some() -> None:
+    redact = action("redact", regex=regexes('"user":"([^"]*)","pass":"([^"]*)"', "z(1)|z(2)|z3"))
+    captured = text_of(judged(FakeTalk().turn('{"user":"u","pass":"p"} z2 z3'), redact).captured)
+    assert PSEUDONYM.sub("*", captured) == '{"user":"*","pass":"*"} z* *'
+
+
+def test_patterns_that_overlap_hide_the_whole_and_never_each_other_s_pseudonyms() -> None:
+    redact = action("redact", regex=regexes("abcd", "cdef", "[0-9a-f]{4}g", "q"))
+    captured = text_of(judged(FakeTalk().turn("xabcdefg q"), redact).captured)
+    assert PSEUDONYM.sub("*", captured) == "x* *"
+
+
+def test_nested_groups_are_hidden_once() -> None:
+    redact = action("redact", regex=regexes("key (ab(cd))"))
+    captured = text_of(judged(FakeTalk().turn("key abcd!"), redact).captured)
+    assert PSEUDONYM.sub("*", captured) == "key *!"
+
+
+def test_values_of_any_type_at_json_paths() -> None:
+    redact = action("redact", json=paths("$.secrets[*]", "$.gone"))
+    secrets = ["s", 5, None, {"a": [1]}, ["x"], True]
+    captured = json.loads(text_of(judged(FakeTalk().turn({"secrets": secrets, "b": 1}), redact).captured))
+    assert captured["b"] == 1
+    assert all(PSEUDONYM.fullmatch(each) for each in captured["secrets"])
+    assert len(set(captured["secrets"])) == len(secrets)
+
+
+def test_nothing_to_hide_leaves_the_capture_alone() -> None:
+    redact = action("redact", regex=regexes("zzz"), json=paths("$.token"))
+    for payload in ({"a": 1}, "plain", b"\x00\xff"):
+        assert judged(FakeTalk().turn(payload), redact).captured is None
+
+
+def test_binary_messages_and_control_frames() -> None:
+    redact = action("redact", regex=regexes("secret"))
+    assert text_of(judged(FakeTalk().turn(b"a secret"), redact).captured).startswith("a ‹")
+    turn = FakeTalk().control(Opcode.CLOSE, b"\x03\xe8secret")
+    captured = judged(turn, redact).captured
+    assert captured is not None
+    assert captured.startswith(b"\x03\xe8")
+    assert b"secret" not in captured
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_message_that_a_rule_changes_is_hidden_before_and_after(first: bool) -> None:
+    """It must not matter whether the redaction stands before the change or behind it."""
+    redact = action("redact", json=paths("$.token"), regex=regexes("hush"))
+    turn = FakeTalk().turn({"token": "old", "n": 1})
+    changed = json.dumps({"token": "new", "n": 2, "x": "hush"}).encode()
+
+    class Change(Action):
+        def apply(self, turn: Turn) -> str:
+            turn.set_payload(changed)
+            return ""
+
+    both = [redact, Change("r")]
+    plan = judged(turn, *(both if first else reversed(both)))
+    assert plan.payload == changed
+    before, after = json.loads(text_of(plan.captured)), json.loads(text_of(plan.captured_after))
+    assert PSEUDONYM.fullmatch(before["token"])
+    assert PSEUDONYM.fullmatch(after["token"])
+    assert PSEUDONYM.fullmatch(after["x"])
+    assert before["token"] != after["token"]
+    assert (before["n"], after["n"]) == (1, 2)
+
+
+def test_what_a_rule_sends_beside_it_and_notes_are_hidden_too() -> None:
+    redact = action("redact", regex=regexes("s3cret"))
+    note = action("note", text=template("it said {{text}}"))
+    turn = FakeTalk().turn("s3cret")
+    turn.effects += [Send("r", Side.CLIENT, Opcode.TEXT, b"you said s3cret"), Send("r", Side.CLIENT, 9, b"x")]
+    plan = judged(turn, note, redact)
+    first, second = plan.effects
+    assert isinstance(first, Send)
+    assert first.payload == b"you said s3cret"
+    assert PSEUDONYM.sub("*", text_of(first.captured)) == "you said *"
+    assert isinstance(second, Send)
+    assert second.captured is None
+    assert PSEUDONYM.sub("*", plan.notes[0]) == "it said *"
+
+
+@pytest.mark.parametrize("flaw", [{"lost": "window-lost", "payload": b""}, {"truncated": True}])
+def test_a_payload_that_is_not_known_is_kept_out(flaw: dict[str, Any]) -> None:
+    turn = FakeTalk().turn("half of it")
+    assert turn.message is not None
+    turn.message = replace(turn.message, **flaw)
+    plan = judged(turn, action("redact", regex=regexes("secret")))
+    assert plan.uncaptured
+    assert "not known" in plan.notes[0]
+
+
+def test_a_redaction_that_fails_keeps_the_message_out_and_lets_it_pass() -> None:
+    class Stubborn(FakeTalk):
+        def encode(self, decoded: Any, tree: Any) -> bytes:
+            raise ValueError("cannot carry this")
+
+    turn = Stubborn().turn({"token": "s3cret"})
+    turn.effects.append(Send("r", Side.CLIENT, Opcode.TEXT, b'{"token":"s3cret"}'))
+    plan = judged(turn, action("redact", json=paths("$.token")))
+    assert plan.uncaptured
+    assert plan.fate is Fate.FORWARD
+    assert not plan.touches
+    assert isinstance(plan.effects[0], Send)
+    assert plan.effects[0].captured == b""
+    assert "s3cret" not in repr(plan.notes)
+
+
+# -------------------------------------------------------------------------------------------- handshakes
+
+
+def facts_through(redact: Action, *facts: Any) -> list[Any]:
+    turn = FakeTalk().handshake()
+    redact.apply_handshake(turn)
+    turn.hits.append(Hit("r"))
+    plan = turn.plan()
+    assert plan is not None
+    return [plan.redactors[0].redacted(fact) for fact in facts]
+
+
+def test_url_headers_and_what_was_altered() -> None:
+    redact = action("redact", headers=("Authorization", "set-cookie"), query=("token", "a b"))
+    url = "wss://h/ws?x=1&token=s3cret%20key&a+b=two&token=&other=token#t"
+    requested, opened, altered, ended = facts_through(
+        redact,
+        Requested(
+            url=url, target="/ws?token=s3cret%20key", headers=[("AUTHORIZATION", "Bearer t"), ("Host", "h")]
+        ),
+        Opened(headers=[("Set-Cookie", "sid=1"), ("Set-Cookie", "sid=2"), ("Referer", "http://x/?token=q")]),
+        Altered(what="request header Authorization", before="Bearer t", after=""),
+        Ended(side=Side.CLIENT, how=How.FIN),
+    )
+    assert PSEUDONYM.sub("*", requested.url) == "wss://h/ws?x=1&token=*&a+b=*&token=&other=token#t"
+    assert PSEUDONYM.sub("*", requested.target) == "/ws?token=*"
+    assert [PSEUDONYM.sub("*", value) for _, value in requested.headers] == ["*", "h"]
+    assert [PSEUDONYM.sub("*", value) for _, value in opened.headers] == ["*", "*", "http://x/?token=*"]
+    assert altered.before == requested.headers[0][1]
+    assert altered.after == ""
+    assert ended == Ended(side=Side.CLIENT, how=How.FIN)
+
+
+def test_patterns_go_through_all_text_of_a_handshake() -> None:
+    redact = action("redact", regex=regexes("s3cret"))
+    found = facts_through(
+        redact,
+        Requested(url="ws://h/s3cret", target="/s3cret", headers=[("X", "s3cret\xe9")]),
+        Failed(phase="http", message="no s3cret", headers=[("Y", "s3cret")], body=b"<s3cret>"),
+        Notice(code="x", text="s3cret"),
+    )
+    assert "s3cret" not in repr(found)
+    assert found[0].headers[0][1].endswith("›\xe9")
+
+
+def test_a_key_makes_pseudonyms_agree_between_runs_and_none_does_not() -> None:
+    def pseudonym(**fields: Any) -> str:
+        return text_of(
+            judged(FakeTalk().turn("abc"), action("redact", regex=regexes("abc"), **fields)).captured
+        )
+
+    assert pseudonym(key="k") == pseudonym(key="k") != pseudonym(key="l")
+    assert pseudonym() == pseudonym() != pseudonym(key="k")
+
+
+def test_what_it_acts_on_depends_on_its_fields() -> None:
+    """Hiding headers alone must not make the traffic be looked at."""
+    headers = action("redact", headers=("cookie",))
+    assert headers.acts_on() == On.HANDSHAKE
+    assert not headers.is_private()
+    assert action("redact", json=paths("$.a")).acts_on() == On.DATA
+    assert action("redact", regex=regexes("a")).acts_on() == On.FRAMES | On.HANDSHAKE
+    assert action("redact", regex=regexes("a")).is_private()
+
+
+def test_explain_and_refusals() -> None:
+    redact = action(
+        "redact", regex=regexes("tok_.*"), json=paths("$.a"), headers=("cookie",), query=("token",)
+    )
+    assert redact.explain() == (
+        "hide what matches /tok_.*/, $.a, the header cookie and the URL's parameter token from the capture"
+    )
+    with pytest.raises(ValueError, match="nothing to redact"):
+        action("redact")
+    with pytest.raises(ValueError, match="'a b' is no header name"):
+        action("redact", headers=("a b",))

@@ -1,0 +1,221 @@
+"""What the capture must not have: pseudonyms in the place of secrets, while the bytes pass unchanged.
+
+The same secret gets the same pseudonym (`‹redacted:3f2a9c01›`) wherever it stands: in a message, a URL or a
+header. It is a keyed hash; without a key of the rule's own the key is random and dies with the process, so
+that nobody can try candidates against the capture.
+
+A redaction that fails keeps the whole message out of the capture: traffic fails open, privacy fails closed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import re
+import secrets
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wsinspect.model import (
+    Altered,
+    Decoded,
+    Fact,
+    Failed,
+    Header,
+    Notice,
+    Opcode,
+    Opened,
+    Requested,
+    Side,
+)
+from wsinspect.model.plans import Effect, Plan, Send
+from wsinspect.rules import jsonpath
+from wsinspect.rules.template import as_text
+
+if TYPE_CHECKING:
+    from wsinspect.rules.turn import Talk, Turn
+
+
+@functools.cache
+def process_key() -> bytes:
+    """Of all redactions without a key of their own; another one in each process."""
+    return secrets.token_bytes(32)
+
+
+def key_of(text: str) -> bytes:
+    """The key that a rule file's `key` gives: pseudonyms then agree between captures."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What one `redact` hides; a `model.plans.Redactor` for the handshake."""
+
+    key: bytes
+    patterns: tuple[Any, ...] = ()
+    """Compiled; where one has groups, what they match is hidden, else the whole match."""
+    paths: tuple[jsonpath.Path, ...] = ()
+    headers: frozenset[str] = frozenset()
+    """Names in lower case."""
+    query: frozenset[str] = frozenset()
+    """Names of parameters, decoded."""
+
+    def pseudonym(self, secret: bytes) -> str:
+        return f"‹redacted:{hashlib.blake2b(secret, key=self.key, digest_size=4).hexdigest()}›"
+
+    # ------------------------------------------------------------------------------------------ payloads
+
+    def hide_value(self, value: Any) -> str:
+        """A value of a tree."""
+        if isinstance(value, bytes):
+            return self.pseudonym(value)
+        try:
+            return self.pseudonym(as_text(value).encode(errors="surrogatepass"))
+        except ValueError:
+            return self.pseudonym(repr(value).encode(errors="surrogatepass"))  # bytes within a container
+
+    def hide_bytes(self, data: bytes) -> bytes:
+        """Text or bytes, by the patterns."""
+        spans = sorted(
+            span for pattern in self.patterns for m in pattern.finditer(data) for span in _spans(m)
+        )
+        out, at = bytearray(), 0
+        for begin, end in _apart(spans):
+            out += data[at:begin] + self.pseudonym(data[begin:end]).encode()
+            at = end
+        return bytes(out) + data[at:] if at else data
+
+    def hide_payload(self, talk: Talk, payload: bytes, decoded: Decoded | None) -> bytes:
+        """A message. Raises ValueError where its tree cannot be encoded again."""
+        if decoded is not None and self.paths:
+            tree = decoded.tree
+            for path in self.paths:
+                tree, _ = path.replace(tree, self.hide_value)
+            if tree is not decoded.tree:
+                payload = talk.encode(decoded, tree)
+        return self.hide_bytes(payload)
+
+    # ----------------------------------------------------------------------------------------- handshakes
+
+    def hide(self, text: str) -> str:
+        """Text of a handshake, by the patterns."""
+        if not self.patterns:
+            return text
+        data = text.encode(errors="surrogatepass")
+        hidden = self.hide_bytes(data)
+        return text if hidden == data else hidden.decode(errors="surrogatepass")
+
+    def hide_url(self, url: str) -> str:
+        """A URL or a target: the values of the named parameters, then the patterns."""
+        base, mark, query = url.partition("?")
+        if mark and self.query:
+            query, fragment_mark, fragment = query.partition("#")
+            hidden = [self._hide_parameter(each) for each in re.split("([&;])", query)]
+            url = f"{base}?{''.join(hidden)}{fragment_mark}{fragment}"
+        return self.hide(url)
+
+    def _hide_parameter(self, parameter: str) -> str:
+        name, equals, value = parameter.partition("=")
+        if not value or urllib.parse.unquote_plus(name) not in self.query:
+            return parameter
+        return f"{name}{equals}{self.pseudonym(urllib.parse.unquote_to_bytes(value.replace('+', ' ')))}"
+
+    def hide_headers(self, headers: Iterable[Header]) -> list[Header]:
+        return [(name, self.hide_header(name, value)) for name, value in headers]
+
+    def hide_header(self, name: str, value: str) -> str:
+        if name.lower() in self.headers and value:
+            return self.pseudonym(value.encode(errors="surrogatepass"))
+        return self.hide_url(value) if self.query and "?" in value else self.hide(value)
+
+    def redacted(self, fact: Fact) -> Fact:
+        """The fact, or one like it with pseudonyms in URL, headers, sentence and body."""
+        match fact:
+            case Requested():
+                url, target = self.hide_url(fact.url), self.hide_url(fact.target)
+                return dataclasses.replace(
+                    fact, url=url, target=target, headers=self.hide_headers(fact.headers)
+                )
+            case Opened():
+                return dataclasses.replace(fact, headers=self.hide_headers(fact.headers))
+            case Failed():
+                headers, body = self.hide_headers(fact.headers), self.hide_bytes(fact.body)
+                return dataclasses.replace(fact, message=self.hide(fact.message), headers=headers, body=body)
+            case Altered():
+                name = fact.what.rpartition(" ")[2]
+                before, after = self.hide_header(name, fact.before), self.hide_header(name, fact.after)
+                return dataclasses.replace(fact, before=before, after=after)
+            case Notice():
+                return dataclasses.replace(fact, text=self.hide_url(fact.text))
+            case _:
+                return fact
+
+
+def _spans(match: Any) -> list[tuple[int, int]]:
+    """What a match hides: its groups where it has some and they matched, else all of it."""
+    groups = [match.span(number) for number in range(1, match.re.groups + 1)]
+    return [(a, b) for a, b in groups if 0 <= a < b] or [match.span()]
+
+
+def _apart(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Sorted spans, those that overlap joined, empty ones left out."""
+    begin, end = 0, 0
+    for a, b in spans:
+        if a < end:
+            end = max(end, b)
+            continue
+        if begin < end:
+            yield begin, end
+        begin, end = a, b
+    if begin < end:
+        yield begin, end
+
+
+# ----------------------------------------------------------------------------------------------- messages
+
+
+def redact(turn: Turn, plan: Plan) -> None:
+    """Say in the plan what the capture has of the message, and of what is sent beside it. Never raises."""
+    unknown = turn.message is not None and (bool(turn.message.lost) or turn.message.truncated)
+    if unknown:
+        plan.uncaptured = True
+        plan.notes += ("kept out of the capture: the payload is not known, so nothing in it could be hidden",)
+    came = turn.message.payload if turn.message else turn.frame.payload if turn.frame else b""
+    try:
+        hidden = _hidden(turn, turn.side, turn.opcode, came, turn.decoded if came is turn.payload else None)
+        plan.captured = hidden if hidden != came else None
+        if plan.payload is not None:
+            hidden = _hidden(turn, turn.side, turn.opcode, plan.payload, turn.decoded)
+            plan.captured_after = hidden if hidden != plan.payload else None
+        plan.effects = tuple(_hidden_effect(turn, effect) for effect in plan.effects)
+    except Exception as error:
+        plan.uncaptured = True
+        plan.effects = tuple(_blank_effect(effect) for effect in plan.effects)
+        plan.notes += (f"kept out of the capture: redacting failed ({type(error).__name__})",)
+    for redaction in turn.redactions:
+        plan.notes = tuple(redaction.hide(note) for note in plan.notes)
+
+
+def _hidden(turn: Turn, side: Side, opcode: int, payload: bytes, decoded: Decoded | None) -> bytes:
+    """The payload after all redactions of the turn."""
+    for redaction in turn.redactions:
+        if decoded is None and redaction.paths and opcode in (Opcode.TEXT, Opcode.BINARY):
+            decoded = turn.talk.decode(side, opcode, payload)
+        before, payload = payload, redaction.hide_payload(turn.talk, payload, decoded)
+        if payload is not before:
+            decoded = None
+    return payload
+
+
+def _hidden_effect(turn: Turn, effect: Effect) -> Effect:
+    if not isinstance(effect, Send):
+        return effect
+    hidden = _hidden(turn, effect.to.other, effect.opcode, effect.payload, None)
+    return effect if hidden == effect.payload else dataclasses.replace(effect, captured=hidden)
+
+
+def _blank_effect(effect: Effect) -> Effect:
+    return dataclasses.replace(effect, captured=b"") if isinstance(effect, Send) else effect
