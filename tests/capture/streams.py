@@ -5,7 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from wsinspect.model import Opened, Read, Requested, ScanState, Side
+from wsinspect.capture.timeline import FrameEvent, MessageEvent, Timeline
+from wsinspect.model import (
+    FactRecord,
+    Judged,
+    Opened,
+    Outcome,
+    Read,
+    Record,
+    Requested,
+    RuleHit,
+    ScanState,
+    Sent,
+    Side,
+)
 from wsinspect.wire.deflate import Deflater
 from wsinspect.wire.frames import encode_frame
 
@@ -95,6 +108,46 @@ def talk(
         if rng.random() < 0.1:
             stream += encode_frame(10, b"", mask=mask)
     return stream, texts
+
+
+def judge(rng: random.Random, records: list[Record], share: float = 0.4) -> list[Record]:
+    """The records with verdicts on some of their messages and control frames, and what was sent instead."""
+    line, judged = Timeline(), list[Record]()
+    for record in records:
+        events = line.feed(record)
+        found = [event for event in events if isinstance(event, MessageEvent | FrameEvent) and not event.ours]
+        sent: list[Record] = []
+        for event in found:
+            if isinstance(event, FrameEvent) and not event.frame.is_control:
+                continue
+            if rng.random() < share:
+                fact = _verdict(rng, event)
+                judged.append(FactRecord(event.conn, event.t_ns, fact))
+                if fact.outcome is Outcome.CHANGED:
+                    sent.append(_instead(rng, event, fact))
+        judged += [record, *sent]
+    return judged
+
+
+def _verdict(rng: random.Random, event: MessageEvent | FrameEvent) -> Judged:
+    is_frame = isinstance(event, FrameEvent)
+    first = event.frame.number if is_frame else event.message.first_frame
+    last = event.frame.number if is_frame else event.message.last_frame
+    return Judged(
+        side=event.side,
+        first_frame=first,
+        last_frame=last,
+        opcode=event.frame.opcode if is_frame else event.message.opcode,
+        outcome=rng.choice([Outcome.PASSED, Outcome.DROPPED] + [Outcome.CHANGED] * (not is_frame)),
+        hits=[RuleHit(rule=rng.choice(["a", "b"]), did=[f"did {first} to {last}"])],
+        delay_ms=rng.choice([0.0, 20.0]),
+    )
+
+
+def _instead(rng: random.Random, event: MessageEvent | FrameEvent, fact: Judged) -> Sent:
+    data = encode_frame(fact.opcode, b"changed", mask=None if event.side else MASK)
+    first, last = fact.first_frame, fact.last_frame
+    return Sent(event.conn, event.side, event.t_ns, data, 0, "modified", fact.hits[0].rule, first, last)
 
 
 def random_sizes(rng: random.Random, largest: int = 400) -> Iterable[int]:

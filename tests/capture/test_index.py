@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.capture.helpers import capture_bytes
-from tests.capture.streams import MASK, PLAIN, REQUESTED, TAKEOVER, cut, random_sizes, talk
+from tests.capture.streams import MASK, PLAIN, REQUESTED, TAKEOVER, cut, judge, random_sizes, talk
 from wsinspect.capture import boundaries, facts, format, reassembly
 from wsinspect.capture.index import FrameIndex, RowFlag
 from wsinspect.capture.timeline import FactEvent, FrameEvent, GapEvent, MessageEvent, RawEvent, Timeline
@@ -21,6 +21,7 @@ from wsinspect.model import (
     FactRecord,
     Gap,
     How,
+    Judged,
     Message,
     Opened,
     Read,
@@ -51,12 +52,16 @@ def check_against_timeline(index: FrameIndex, records: list[Record]) -> None:
     line = Timeline()
     row = gaps = 0
     messages: dict[tuple[int, Side, int], Message] = {}
+    verdicts: dict[tuple[int, Side, int], Judged] = {}
     frame_rows: dict[tuple[int, Side, int], list[int]] = {}
     for record in records:
         for event in line.feed(record):
             if isinstance(event, MessageEvent):
-                if not event.flags:
-                    messages[event.conn, event.side, event.message.last_frame] = event.message
+                if not event.ours:
+                    key = event.conn, event.side, event.message.last_frame
+                    messages[key] = event.message
+                    if event.verdict is not None:
+                        verdicts[key] = event.verdict
                 continue
             found = index.row(row)
             assert (found.conn, found.t_ns) == (event.conn, event.t_ns)
@@ -75,9 +80,16 @@ def check_against_timeline(index: FrameIndex, records: list[Record]) -> None:
                         v for v in frame.violations if v not in OF_MESSAGES
                     ]
                     assert (seen.payload, seen.offset, seen.mask) == (frame.payload, frame.offset, frame.mask)
-                    if not event.flags and not gaps:
+                    if not event.ours and not gaps:
                         assert index.reads_of(row) == event.reads
-                    if not event.flags:
+                    if event.verdict is not None and frame.fin:
+                        assert index.judged.verdict(row) == event.verdict
+                        assert found.flags & RowFlag.JUDGED
+                    if event.ours:
+                        sent = index.judged.sent(row)
+                        assert sent is not None
+                        assert (sent.rule, sent.first_frame, sent.last_frame) == (event.rule, *event.of)
+                    else:
                         frame_rows.setdefault((event.conn, event.side, frame.number), []).append(row)
                 case GapEvent():
                     gaps += 1
@@ -96,6 +108,7 @@ def check_against_timeline(index: FrameIndex, records: list[Record]) -> None:
         expected = messages[key]
         found_message = index.message(at)
         assert found_message == expected, (found_message, expected)
+        assert index.judged.verdict(at) == verdicts.get(key)
 
 
 OF_MESSAGES = (Violation.BAD_UTF8, Violation.BAD_DEFLATE)
@@ -123,6 +136,46 @@ def test_rows_payloads_and_messages_are_the_timelines(
     records.append(FactRecord(1, 9, Closed()))
     with index_of(tmp_path / "a.wscap", records) as index:
         check_against_timeline(index, records)
+
+
+@given(st.integers(), st.booleans(), st.sampled_from([0, 0, 1, 3]), st.booleans())
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_verdicts_are_the_timelines_and_none_is_lost(
+    tmp_path: Path, seed: int, deflate: bool, holes: int, said: bool
+) -> None:
+    """Also where the message that a verdict is about is not in the capture."""
+    rng = random.Random(seed)
+    streams = [
+        cut(talk(rng, 12, deflate=deflate, side=side)[0], random_sizes(rng), side=side) for side in Side
+    ]
+    records = opened(TAKEOVER if deflate else PLAIN)
+    while any(streams):
+        records.append(rng.choice([s for s in streams if s]).pop(0))
+    records = judge(rng, records)
+    for _ in range(holes if len(records) > 5 else 0):
+        at = rng.randrange(2, len(records))
+        hole = records[at]
+        if isinstance(hole, Read):
+            gap = Gap(1, hole.side, hole.t_ns, hole.offset, len(hole.data), "slow")
+            records[at : at + 1] = [gap] if said else []
+    records.append(FactRecord(1, 9, Closed()))
+    judged = [r.fact for r in records if isinstance(r, FactRecord) and isinstance(r.fact, Judged)]
+    line = Timeline()
+    events = [event for record in records for event in line.feed(record)]
+    told = [e.fact for e in events if isinstance(e, FactEvent) and isinstance(e.fact, Judged)]
+    carried = [
+        e.verdict
+        for e in events
+        if isinstance(e, MessageEvent) or (isinstance(e, FrameEvent) and e.frame.is_control)
+        if e.verdict
+    ]
+    with index_of(tmp_path / "a.wscap", records) as index:
+        check_against_timeline(index, records)
+        assert index.judged.rules.hits == len(judged)
+    key = repr
+    assert sorted(told + carried, key=key) == sorted(judged, key=key)
+    if not holes:
+        assert not told
 
 
 @given(st.integers())
@@ -201,8 +254,10 @@ def test_injected_frames_have_rows_of_their_own(tmp_path: Path) -> None:
     with index_of(tmp_path / "a.wscap", records) as index:
         check_against_timeline(index, records)
         assert index.row(3).flags == RowFlag.INJECTED
-        assert index.rule(3) == "my-rule"
-        assert index.rule(0) is None
+        sent = index.judged.sent(3)
+        assert sent is not None
+        assert sent.rule == "my-rule"
+        assert index.judged.sent(0) is None
         message = index.message(3)
         assert message is not None
         assert message.text == "hello"

@@ -34,6 +34,8 @@ class RowFlag(enum.IntFlag):
     """Some of its bytes are not in the capture."""
     NO_SIDE = 8
     """A fact that is not of one side."""
+    JUDGED = 16
+    """The last frame of what rules decided about."""
 
 
 @dataclass(slots=True)

@@ -30,9 +30,11 @@ from wsinspect.capture.columns import (
     RowFlag,
     make_shape,
 )
+from wsinspect.capture.judged import JudgedRows
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.reassembly import Reassembly
 from wsinspect.capture.timeline import Limits, decode_sent, make_decoder
+from wsinspect.capture.verdicts import Waiting
 from wsinspect.errors import DamagedInput
 from wsinspect.model import (
     Closed,
@@ -49,6 +51,7 @@ from wsinspect.model import (
     Read,
     Record,
     Released,
+    Ruled,
     Sent,
     Side,
     Unknown,
@@ -92,6 +95,9 @@ class FrameIndex:
         self._checkpoint_facts: dict[int, Fact] = {}
         self._evicted = False
         self._reassembly = Reassembly(self, max_message)
+        self.judged = JudgedRows(self, self._reassembly)
+        """What rules did, by row and in all, and what is held now."""
+        self._verdicts = self.judged.waiting
 
     def close(self) -> None:
         self.reader.close()
@@ -154,16 +160,20 @@ class FrameIndex:
     # ------------------------------------------------------------------------------------------- scan
 
     def _take(self, position: int, record: Record) -> None:
-        columns = self._columns
+        columns, missed = self._columns, None
         before = len(columns)
         if before >= self._max_rows:
             self.full = True
             return
         if type(record) is Read:  # nearly all are
-            direction = self._directions.get((record.conn, record.side))
+            key = record.conn, record.side
+            direction = self._directions.get(key)
             (direction or self._direction(record.conn, record.side)).read(record, position)
+            if self._verdicts:
+                missed = self.judged.take_rows(key, before)
         elif isinstance(record, FactRecord):
             self._fact(position, record)
+            return
         elif isinstance(record, Gap):
             self._direction(record.conn, record.side).gap(record, position)
         elif isinstance(record, Sent):
@@ -171,15 +181,16 @@ class FrameIndex:
         else:
             return
         added = len(columns) - before
-        if not added:
-            return
-        rows = self._by_conn.get(record.conn)
-        if rows is None:
-            rows = self._by_conn[record.conn] = array("I")
-        if added == 1:
-            rows.append(before)
-        else:
-            rows.extend(range(before, before + added))
+        if added:
+            rows = self._by_conn.get(record.conn)
+            if rows is None:
+                rows = self._by_conn[record.conn] = array("I")
+            if added == 1:
+                rows.append(before)
+            else:
+                rows.extend(range(before, before + added))
+        if missed:
+            self._tell(missed)
 
     def _direction(self, conn: int, side: Side) -> Boundaries:
         direction = self._directions.get((conn, side))
@@ -195,7 +206,41 @@ class FrameIndex:
             self._directions[conn, side] = direction
         return direction
 
+    def _tell(self, missed: list[Waiting]) -> None:
+        """Verdicts whose messages are not there have rows of their own."""
+        for each in missed:
+            self._add_fact(each.position, each.record)
+
     def _fact(self, position: int, record: FactRecord) -> None:
+        match record.fact:
+            case Judged(last_frame=last) as judged if last:
+                self._tell(self.judged.wait(Waiting(judged, record, position)))
+                return
+            case Judged() as judged:
+                self.judged.count(record.conn, judged)
+            case Released() as released:
+                self.judged.released(record.conn, released)
+            case Ruled() as ruled if not record.conn:
+                self.judged.loaded(ruled)
+            case Failed() | Closed() | Notice(code="evicted"):
+                self._give_up(record.conn)
+            case Notice(code="segment"):
+                for conn in self._living():
+                    self._give_up(conn)
+                self.judged.unloaded()
+            case _:
+                pass
+        self._add_fact(position, record)
+
+    def _living(self) -> list[int]:
+        return list(dict.fromkeys(conn for conn, _ in self._directions))
+
+    def _give_up(self, conn: int) -> None:
+        for side in Side:
+            self._tell(self.judged.give_up((conn, side)))
+        self.judged.over(conn)
+
+    def _add_fact(self, position: int, record: FactRecord) -> None:
         fact = record.fact
         kind = FIRST_FACT + FACT_KINDS.index("unknown" if isinstance(fact, Unknown) else fact.kind)
         side = fact.side if isinstance(fact, Ended | Notice | Judged | Released) else None
@@ -208,6 +253,7 @@ class FrameIndex:
         if self.reader.is_checkpoint(position):
             self._checkpoint_facts[row] = fact
         self._columns.add(record.conn, shape, record.t_ns, 0, 0, position)
+        self._by_conn.setdefault(record.conn, array("I")).append(row)
         match fact:
             case Opened():
                 self._opened_rows.setdefault(record.conn, row)
@@ -215,7 +261,7 @@ class FrameIndex:
             case Failed() | Closed():
                 self._retire(record.conn)
             case Notice(code="segment"):
-                for conn in {conn for conn, _ in self._directions}:
+                for conn in self._living():
                     self._retire(conn)
             case Notice(code="evicted") if record.conn:
                 self._retire(record.conn)
@@ -240,6 +286,7 @@ class FrameIndex:
             bits |= MASKED if frame.mask is not None else 0
             flags = RowFlag.INJECTED | (RowFlag.VIOLATION if frame.violations else 0)
             shape = make_shape(frame.opcode, bits=bits, flags=flags, head=frame.header_bytes)
+            self.judged.add_sent(len(self._columns), sent)
             self._columns.add(sent.conn, shape, sent.t_ns, number, frame.length, position)
 
     # -------------------------------------------------------------------------------------- what rows show
@@ -250,7 +297,7 @@ class FrameIndex:
             return None
         if i in self._checkpoint_facts:
             return self._checkpoint_facts[i]
-        record = self._record(i)
+        record = self.record(i)
         return record.fact if isinstance(record, FactRecord) else None
 
     def is_gone(self, i: int) -> bool:
@@ -262,13 +309,8 @@ class FrameIndex:
         if self._columns.kind(i) != GAP:
             return ""
         code = self._columns.head(i)
-        record = None if code else self._record(i)
+        record = None if code else self.record(i)
         return record.reason if isinstance(record, Gap) else GAP_REASONS[code]
-
-    def rule(self, i: int) -> str | None:
-        """The rule that injected the frame of row `i`, if one did."""
-        record = self._record(i) if self._columns.flags(i) & RowFlag.INJECTED else None
-        return record.rule if isinstance(record, Sent) else None
 
     def payload(self, i: int, max_bytes: int | None = None) -> bytes:
         """The frame's payload, unmasked, not inflated; a raw row's bytes; b"" for others.
@@ -348,7 +390,7 @@ class FrameIndex:
         return None
 
     def _sent_frames(self, i: int) -> list[tuple[Frame, Message | None]]:
-        record = self._record(i)
+        record = self.record(i)
         if not isinstance(record, Sent):
             return []
         return decode_sent(record, self.agreed(record.conn), self._limits)
@@ -415,7 +457,8 @@ class FrameIndex:
             return direction.resumes, direction.close_frame
         return self._marks.get((conn, side), ([], 0))
 
-    def _record(self, i: int) -> Record | None:
+    def record(self, i: int) -> Record | None:
+        """The record of a fact's row, a gap's that one says, or one that wsinspect sent."""
         try:
             return self.reader.at(self._columns.where[i])
         except DamagedInput:

@@ -43,6 +43,9 @@ _COMPRESSED = 4 << RSV_SHIFT << BITS_SHIFT
 _DATA_MASK = 0xF8 | SERVER << BITS_SHIFT | int(RowFlag.INJECTED) << FLAGS_SHIFT
 """The bits of a shape that tell a direction's own data frames."""
 
+_OWN_MASK = _DATA_MASK & ~0x08
+"""Likewise its own frames of any kind."""
+
 _frame_of = operator.attrgetter("frame")
 
 
@@ -127,6 +130,28 @@ class Reassembly:
             if steps >= look_back:
                 return None
         return -1
+
+    def last_row(self, row: int) -> int | None:
+        """The row of the last frame of the message that a data frame's row is part of; None: not there."""
+        columns = self._columns
+        for steps, after in enumerate(self.data_rows(row, (columns.conn[row], columns.side(row)))):
+            if steps >= LOOK_BACK or (steps and columns.kind(after)):
+                return None
+            if columns.shape[after] & _FIN:
+                return after
+        return None
+
+    def row_of_frame(self, row: int, key: Key, number: int) -> int | None:
+        """The row before `row` that has the frame of that number in a direction; None: too far, or gone."""
+        columns, rows = self._columns, self._index.rows_of(key[0])
+        server = _data_of(key[1])
+        for place in range(bisect.bisect_left(rows, row) - 1, -1, -1)[:LOOK_BACK]:
+            before = rows[place]  # of all kinds, as what was replaced may be a control frame
+            if columns.shape[before] & _OWN_MASK == server:
+                found = columns.number[before]
+                if found <= number:
+                    return before if found == number else None
+        return None
 
     def _first_row(self, row: int) -> int | None:
         """The row of the first frame of the message; that after a gap where its first is lost."""

@@ -12,8 +12,10 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from wsinspect.capture.timeline import Event, FactEvent, FrameEvent, GapEvent, MessageEvent, RawEvent
+from wsinspect.capture.verdicts import RuleTally
 from wsinspect.model import (
     Altered,
     Closed,
@@ -22,10 +24,13 @@ from wsinspect.model import (
     Fact,
     Failed,
     How,
+    Judged,
     Notice,
     Opcode,
     Opened,
+    Released,
     Requested,
+    Ruled,
     Side,
     Unknown,
     opcode_word,
@@ -109,7 +114,7 @@ class ConnectionSummary:
     lost_bytes: list[int] = field(default_factory=lambda: [0, 0])
     """In gaps."""
     injected: list[int] = field(default_factory=lambda: [0, 0])
-    """Frames that wsinspect sent itself; they are not in `frames`, `bytes` or `kinds`."""
+    """Frames that wsinspect sent itself, whatever for; they are not in `frames`, `bytes` or `kinds`."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Frames by `text`, `ping` …, of both sides."""
     violations: Counter[str] = field(default_factory=Counter)
@@ -119,6 +124,10 @@ class ConnectionSummary:
     """In order: the first says who ended it, and how."""
     altered: list[Altered] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    rules: RuleTally = field(default_factory=RuleTally)
+    """What rules did."""
+    private: list[bool] = field(default_factory=lambda: [False, False])
+    """What that side sends is captured after rules have taken things out of it."""
 
     @property
     def ended_first(self) -> Ended | None:
@@ -148,6 +157,7 @@ class Totals:
     injected: list[int] = field(default_factory=lambda: [0, 0])
     gaps: int = 0
     violations: Counter[str] = field(default_factory=Counter)
+    rules: RuleTally = field(default_factory=RuleTally)
     first_ns: int | None = None
     last_ns: int | None = None
 
@@ -160,6 +170,10 @@ class Summary:
         self.totals = Totals()
         self.notices: list[Notice] = []
         """Of the capture as a whole."""
+        self.ruled: Ruled | None = None
+        """Which rules hold; None where none were ever loaded."""
+        self.rules_error = ""
+        """Why they are not those of the file as it stands."""
 
     def states(self) -> Counter[ConnectionState]:
         """How many connections are in each state."""
@@ -172,8 +186,8 @@ class Summary:
             totals.first_ns = event.t_ns
         totals.last_ns = event.t_ns
         if event.conn == 0:
-            if isinstance(event, FactEvent) and isinstance(event.fact, Notice):
-                self._capture_notice(event.fact)
+            if isinstance(event, FactEvent):
+                self._capture_fact(event.fact)
             return
         connection = self.connections.get(event.conn)
         if connection is None:
@@ -184,9 +198,11 @@ class Summary:
             case FrameEvent():
                 self._frame(connection, event)
             case MessageEvent():
-                if not event.flags:
+                if not event.ours:
                     connection.messages[event.side] += 1
                     totals.messages[event.side] += 1
+                    if event.verdict is not None:
+                        self._judged(connection, event.verdict)
             case GapEvent():
                 connection.lost_bytes[event.side] += event.nbytes
                 totals.lost_bytes[event.side] += event.nbytes
@@ -198,20 +214,33 @@ class Summary:
             case FactEvent():
                 self._fact(connection, event.fact, event.t_ns)
 
+    def _capture_fact(self, fact: Fact) -> None:
+        if isinstance(fact, Notice):
+            self._capture_notice(fact)
+        elif isinstance(fact, Ruled):
+            self.rules_error = fact.error
+            if not fact.error:
+                self.ruled = fact
+
     def _capture_notice(self, notice: Notice) -> None:
         if len(self.notices) < _KEPT:
             self.notices.append(notice)
         if notice.code == "segment":  # the process that relayed them is gone, and they with it
+            self.ruled, self.rules_error = None, ""
             for connection in self.connections.values():
                 connection.step(_Step.GONE, connection.last_ns)
 
     def _frame(self, connection: ConnectionSummary, event: FrameEvent) -> None:
         frame, side, totals = event.frame, event.side, self.totals
         connection.step(_Step.OPENED, event.t_ns)
-        if event.flags:
+        if event.ours:
             connection.injected[side] += 1
             totals.injected[side] += 1
+            connection.rules.sent(event.rule, event.flags[0])
+            totals.rules.sent(event.rule, event.flags[0])
         else:
+            if frame.is_control and event.verdict is not None:
+                self._judged(connection, event.verdict)
             word = opcode_word(frame.opcode)
             connection.frames[side] += 1
             connection.kinds[word] += 1
@@ -227,10 +256,14 @@ class Summary:
         if frame.opcode == Opcode.CLOSE:
             self._close(connection, event)
 
+    def _judged(self, connection: ConnectionSummary, verdict: Judged) -> None:
+        connection.rules.judged(verdict)
+        self.totals.rules.judged(verdict)
+
     def _close(self, connection: ConnectionSummary, event: FrameEvent) -> None:
         code, reason, _ = parse_close(event.frame.payload)
         if len(connection.close) < _KEPT:
-            seen = CloseSeen(event.side, code, reason, event.t_ns, injected=bool(event.flags))
+            seen = CloseSeen(event.side, code, reason, event.t_ns, injected=event.ours)
             connection.close.append(seen)
         connection.step(_Step.CLOSE, event.t_ns)
         if len({seen.side for seen in connection.close}) == 2:
@@ -267,8 +300,14 @@ class Summary:
                     connection.notices.append(fact)
                 if fact.code == "evicted":  # its end went with it
                     connection.step(_Step.GONE, t_ns)
-            case Unknown():
+                elif fact.code == "private" and fact.side is not None:
+                    connection.private[fact.side] = True
+            case Judged():
+                self._judged(connection, fact)
+            case Released() | Ruled() | Unknown():
                 pass
+            case _:
+                assert_never(fact)
 
     def _end(self, connection: ConnectionSummary, ended: Ended, t_ns: int) -> None:
         if len(connection.ends) < _KEPT:

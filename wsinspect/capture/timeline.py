@@ -6,8 +6,8 @@
       ├──▶ blind, or another protocol  ──▶ RawEvent
       │
     Gap  ──▶ GapEvent, and the next Read starts again
-    Sent ──▶ FrameEvent, MessageEvent with the flag "injected"
-    Fact ──▶ FactEvent
+    Sent ──▶ FrameEvent, MessageEvent, `ours`, with the flag "injected", "modified" …
+    Fact ──▶ FactEvent; but a verdict on a message goes with the events of that message
 
 What cannot be known is said (`lost`, `truncated`, a GapEvent), never guessed.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from wsinspect.capture.verdicts import Verdicts, Waiting, rule_of, verdict_flags
 from wsinspect.model import (
     Clock,
     Closed,
@@ -24,6 +25,7 @@ from wsinspect.model import (
     Failed,
     Frame,
     Gap,
+    Judged,
     Message,
     Notice,
     Opened,
@@ -56,12 +58,19 @@ class FrameEvent:
     side: Side
     t_ns: int
     frame: Frame
-    """Injected frames have the number 0: they are not part of the side's own count."""
+    """Of `ours` the number is 0: they are not part of the side's own count."""
     reads: tuple[int, int] = (0, 0)
-    """Ordinals (from 1) of the direction's reads with its first and last byte; (0, 0) where injected."""
+    """Ordinals (from 1) of the direction's reads with its first and last byte; (0, 0) where `ours`."""
     flags: tuple[str, ...] = ()
-    """`injected`, or another `Sent.why`."""
+    """Of `ours` the `Sent.why`; of others what rules did (`verdicts.verdict_flags`)."""
     rule: str | None = None
+    """The rule that sent it, or the first that matched."""
+    verdict: Judged | None = None
+    """What rules decided about it; of a message's early fragments this is not known yet."""
+    ours: bool = False
+    """wsinspect put it on the wire itself."""
+    of: tuple[int, int] = (0, 0)
+    """Of `ours`: first and last frame of the message that it stands for, or doubles; (0, 0): of none."""
 
 
 @dataclass(slots=True)
@@ -74,6 +83,9 @@ class MessageEvent:
     message: Message
     flags: tuple[str, ...] = ()
     rule: str | None = None
+    verdict: Judged | None = None
+    ours: bool = False
+    of: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -146,6 +158,7 @@ class _Direction:
         self.evicted = False  # the next hole is where segments were deleted
         self.reads = 0
         self.frame_began = 1  # ordinal of the read in which the frame under way began
+        self.verdicts = Verdicts()
 
     def gap(self, gap: Gap) -> None:
         self.expected = gap.offset + gap.nbytes
@@ -157,7 +170,7 @@ class _Direction:
         self._check_position(read, events)
         if raw or read.state & ScanState.BLIND or self.decoder.blind:
             events.append(RawEvent(read.conn, read.side, read.t_ns, read.data))
-            return events
+            return events + self.give_up() if self.verdicts else events
         if self.resume or not self.decoder.synced:
             self.resume = False
             self.decoder.resume(read.frame, read.offset, read.left, read.carry, read.state)
@@ -184,16 +197,38 @@ class _Direction:
         frames = self.decoder.receive(read.data)
         conn, side, t_ns, last = read.conn, read.side, read.t_ns, self.reads
         receive = self.assembler.receive
+        verdicts = self.verdicts
+        judged = bool(verdicts)
         for frame in frames:
             message = receive(frame)
+            if judged and (waiting := verdicts.of(frame.number, control=frame.opcode >= 8)) is not None:
+                events += self._judged(frame, message, waiting.fact, t_ns)
+                continue
             events.append(FrameEvent(conn, side, t_ns, frame, (self.frame_began, last)))
             self.frame_began = last
             if message is not None:
                 events.append(MessageEvent(conn, side, t_ns, message))
+        rest = b""
         if frames and Violation.LENGTH_OVERFLOW in frames[-1].violations:
             rest = read.data[frames[-1].offset + frames[-1].header_bytes - read.offset :]
             if rest:
                 events.append(RawEvent(conn, side, t_ns, rest))
+        if judged:
+            events += told(verdicts.flush() if rest else verdicts.missed())
+
+    def _judged(self, frame: Frame, message: Message | None, fact: Judged, t_ns: int) -> list[Event]:
+        """The events of a frame about which rules decided something."""
+        flags, rule = verdict_flags(fact), rule_of(fact)
+        reads = self.frame_began, self.reads
+        self.frame_began = self.reads
+        events: list[Event] = [FrameEvent(self.conn, self.side, t_ns, frame, reads, flags, rule, fact)]
+        if message is not None:
+            events.append(MessageEvent(self.conn, self.side, t_ns, message, flags, rule, fact))
+        return events
+
+    def give_up(self) -> list[Event]:
+        """No message will come for the verdicts that wait."""
+        return told(self.verdicts.flush())
 
 
 class _Connection:
@@ -202,6 +237,9 @@ class _Connection:
         self.agreed = agreed
         self.raw = opened is not None and opened.transport != "websocket"
         self.directions = [_Direction(conn, side, agreed, limits) for side in Side]
+
+    def give_up(self) -> list[Event]:
+        return [event for direction in self.directions for event in direction.give_up()]
 
 
 class Timeline:
@@ -212,13 +250,29 @@ class Timeline:
         self._limits = Limits(max_payload, max_message)
         self._connections: dict[int, _Connection] = {}
         self._evicted = False
+        self._late: list[Event] = []
 
     def feed(self, record: Record) -> list[Event]:
         """What this record brings about. Never raises on what a peer sent or a capture holds."""
+        events = self._feed(record)
+        if self._late:
+            events, self._late = self._late + events, []
+        return events
+
+    def finish(self) -> list[Event]:
+        """Nothing more comes: the verdicts whose messages are not there."""
+        return [event for connection in self._connections.values() for event in connection.give_up()]
+
+    def _feed(self, record: Record) -> list[Event]:
         match record:
             case Read():
                 connection = self._connections.get(record.conn) or self._connect(record.conn, None)
                 return connection.directions[record.side].read(record, connection.raw)
+            case FactRecord(fact=Judged(last_frame=last) as fact) if last:
+                connection = self._connections.get(record.conn) or self._connect(record.conn, None)
+                verdicts = connection.directions[fact.side].verdicts
+                verdicts.add(fact, record)
+                return told(verdicts.missed())
             case FactRecord():
                 self._take_fact(record)
                 return [FactEvent(record.conn, record.t_ns, record.fact)]
@@ -233,11 +287,16 @@ class Timeline:
 
     def _connect(self, conn: int, opened: Opened | None) -> _Connection:
         if len(self._connections) >= MAX_CONNECTIONS:
-            del self._connections[next(iter(self._connections))]
+            self._forget(next(iter(self._connections)))
         connection = self._connections[conn] = _Connection(conn, opened, self._limits)
         for direction in connection.directions:
             direction.evicted = self._evicted
         return connection
+
+    def _forget(self, conn: int) -> None:
+        connection = self._connections.pop(conn, None)
+        if connection is not None:
+            self._late += connection.give_up()
 
     def _take_fact(self, record: FactRecord) -> None:
         match record.fact:
@@ -246,9 +305,10 @@ class Timeline:
                 if known is None or not any(direction.reads for direction in known.directions):
                     self._connect(record.conn, opened)
             case Failed() | Closed():
-                self._connections.pop(record.conn, None)
+                self._forget(record.conn)
             case Notice(code="segment"):
-                self._connections.clear()  # another process writes now: its connections are others
+                for conn in list(self._connections):  # another process writes now: its connections are others
+                    self._forget(conn)
             case Notice(code="evicted"):
                 self._take_eviction(record.conn)
             case _:
@@ -257,7 +317,7 @@ class Timeline:
     def _take_eviction(self, conn: int) -> None:
         """Of the capture as a whole: holes follow. Of a connection: it ended in one."""
         if conn:
-            self._connections.pop(conn, None)
+            self._forget(conn)
             return
         self._evicted = True
         for connection in self._connections.values():
@@ -267,13 +327,19 @@ class Timeline:
     def _sent(self, sent: Sent) -> list[Event]:
         connection = self._connections.get(sent.conn)
         agreed = None if connection is None else connection.agreed
-        flags = (sent.why,)
+        conn, side, t_ns, flags, rule = sent.conn, sent.side, sent.t_ns, (sent.why,), sent.rule
+        of = sent.first_frame, sent.last_frame
         events: list[Event] = []
         for frame, message in decode_sent(sent, agreed, self._limits):
-            events.append(FrameEvent(sent.conn, sent.side, sent.t_ns, frame, (0, 0), flags, sent.rule))
+            events.append(FrameEvent(conn, side, t_ns, frame, (0, 0), flags, rule, None, True, of))
             if message is not None:
-                events.append(MessageEvent(sent.conn, sent.side, sent.t_ns, message, flags, sent.rule))
+                events.append(MessageEvent(conn, side, t_ns, message, flags, rule, None, True, of))
         return events
+
+
+def told(waiting: list[Waiting]) -> list[Event]:
+    """Verdicts without a message, as facts."""
+    return [FactEvent(each.record.conn, each.record.t_ns, each.fact) for each in waiting]
 
 
 def decode_sent(
@@ -281,14 +347,20 @@ def decode_sent(
 ) -> list[tuple[Frame, Message | None]]:
     """The frames that wsinspect put on the wire itself, each with the message that it ends.
 
-    They are numbered 0, and stand where `sent.offset` says in the side's own stream.
+    They are numbered 0, and stand where `sent.offset` says in the side's own stream. A compressed one that
+    refers to what went out before it is lost.
     """
     limits = limits or Limits()
     decoder = make_decoder(sent.side, agreed, limits.max_payload)
     assembler = make_assembler(sent.side, agreed, limits.max_message)
+    assembler.gap(ScanState.NONE)
     found = []
     for frame in decoder.receive(sent.data):
         message = assembler.receive(frame)
         frame.number, frame.offset = 0, sent.offset
-        found.append((frame, message and replace(message, first_frame=0, last_frame=0)))
+        if message is not None:
+            message = replace(message, first_frame=0, last_frame=0)
+            if sent.wire_bytes:
+                message = replace(message, wire_bytes=sent.wire_bytes, compressed=True)
+        found.append((frame, message))
     return found

@@ -299,7 +299,8 @@ class CaptureSource:
         except DamagedInput as error:
             detail.note = str(error)
             return
-        detail.rule = self._index.rule(row)
+        sent = self._index.judged.sent(row)
+        detail.rule = None if sent is None else sent.rule
         detail.reads = self._index.reads_of(row)
 
     def connection(self, conn: int) -> ConnectionDetail | None:

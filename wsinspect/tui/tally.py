@@ -136,7 +136,8 @@ class Tally:
             if kind == 8 and not violation and frame.violations:
                 of.violations += 1
                 self.violations += 1
-            self.summary.feed(FrameEvent(conn, side, t_ns, frame, flags=("injected",) if injected else ()))
+            why = ("injected",) if injected else ()
+            self.summary.feed(FrameEvent(conn, side, t_ns, frame, flags=why, ours=injected))
         return not injected
 
     # ----------------------------------------------------------------------------------------- results
