@@ -13,7 +13,7 @@ from bench import proxies, report
 from bench.measure import Result, measure
 from bench.proxies import Proxy
 from bench.rows import ROWS, Row
-from bench.tools import BenchError, Process, build, certificate, free_port
+from bench.tools import BenchError, Process, build, captures_folder, certificate, free_port, touch_memory
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 MARKS = ("<!-- table begins -->", "<!-- table ends -->")
@@ -26,7 +26,9 @@ def main() -> int:
     results: dict[str, dict[str, list[Result]]] = {row.key: defaultdict(list) for row in rows}
     dropped = 0
     try:
-        with tempfile.TemporaryDirectory(dir=options.captures, prefix="wsinspect-bench-") as folder:
+        where = options.captures or captures_folder()
+        with tempfile.TemporaryDirectory(dir=where, prefix="wsinspect-bench-") as folder:
+            touch_memory(Path(folder))
             for tls in (False, True):
                 chosen = [row for row in rows if row.tls is tls]
                 if chosen:
@@ -49,7 +51,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--proxies", nargs="*", metavar="NAME", help="default: all that can run here")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--duration", type=float, default=1.2, help="seconds of each measurement")
-    parser.add_argument("--captures", help="folder for the captures (default: the temporary folder)")
+    parser.add_argument(
+        "--captures", help="folder for the captures (default: memory, else the temporary folder)"
+    )
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     return parser.parse_args()
 
