@@ -108,7 +108,7 @@ class Writer:
         self._conns = itertools.count(1 if opened is None else opened.before.highest + 1)
         self._limit = queue_limit
         self._throttle = pressure == "throttle"
-        self._brim = queue_limit // 2 if self._throttle else queue_limit
+        self._brim = min(MAX_DATA, queue_limit // 2 if self._throttle else queue_limit)
         self._queue: deque[Entry] = deque()
         self._queued = 0  # bytes ever enqueued
         self._written = 0  # bytes ever written: the writer's thread alone changes it
@@ -119,6 +119,7 @@ class Writer:
         self._told: dict[str, str] = {}
         self._mark_every = 0
         self._mark_at = _NEVER
+        self._clear_to = 0  # bytes ever enqueued up to which a read finds room, and nothing wants a look
         self._wake = threading.Lock()
         self._wake.acquire()
         self._sleeping = False
@@ -178,18 +179,25 @@ class Writer:
         state: int,
     ) -> None:
         """`append` of a Read with these fields: the hot path."""
-        size = len(data)
-        queued = self._queued + size + 48
-        if queued >= self._mark_at:
-            self._put_mark()
-        if queued - self._written > self._brim or self._pending or self._closing or size > MAX_DATA:
+        queued = self._queued + len(data) + 48
+        if queued > self._clear_to and not self._is_clear(queued):
             self._append_slowly(Read(conn, side, t_ns, data, offset, frame, left, carry, state))
             return
         head = read_fields(conn, side, t_ns, data, offset, frame, left, carry, state)
-        self._queue.append(head + data if size <= _JOINED else (head, data))
+        self._queue.append(head + data if len(data) <= _JOINED else (head, data))
         self._queued = queued
         if self._sleeping:
             self._rouse()
+
+    def _is_clear(self, queued: int) -> bool:
+        """Whether a read that brings the queue there finds room, and nothing is against it."""
+        if queued >= self._mark_at:
+            self._put_mark()
+        with self._lock:
+            if self._pending or self._closing or queued - self._written > self._brim:
+                return False
+            self._clear_to = min(self._written + self._brim, self._mark_at - 1)
+        return True
 
     def _rouse(self) -> None:
         self._sleeping = False
@@ -237,6 +245,7 @@ class Writer:
             reason = self._scribe.trouble or (TOO_LONG if size > MAX_DATA else SLOW)
             gap = Gap(read.conn, read.side, read.t_ns, read.offset, 0, reason)
             self._pending[read.conn, read.side] = gap
+            self._clear_to = 0
         gap.nbytes = read.offset + size - gap.offset
 
     def _hold_back(self) -> None:
@@ -275,6 +284,7 @@ class Writer:
             with self._lock:
                 self._mark_every = every
                 self._mark_at = self._queued + every if every else _NEVER
+                self._clear_to = 0
 
     def _put_gaps(self) -> None:
         """Enqueue the pending gaps; the caller holds the lock. They are forgotten last: see `append`."""
@@ -297,6 +307,7 @@ class Writer:
             if not self._closing:
                 self._put_gaps()
                 self._closing = True
+                self._clear_to = 0
         self._rouse()
         self._thread.join(timeout_s)
 

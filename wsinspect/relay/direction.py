@@ -11,15 +11,16 @@ from wsinspect.wire.frames import FrameDecoder, encode_frame
 
 type Output = bytes | Finish
 
-_TURNING = int(ScanState.CLOSED | ScanState.BLIND)
+TURNING = int(ScanState.CLOSED | ScanState.BLIND)
+"""Scan states that change how the direction goes on."""
 
 
 class Direction:
     """Bytes and an end come in; bytes and finishes go out, in order. No clock, no socket."""
 
     __slots__ = (
-        "_came_on_tls", "_goes_on_tls", "_known", "_notified",
-        "carriage", "close_injected", "conn", "ended", "out", "scan", "side", "unscanned", "waiting",
+        "_came_on_tls", "_goes_on_tls", "_notified",
+        "carriage", "close_injected", "conn", "ended", "known", "out", "scan", "side", "unscanned", "waiting",
     )  # fmt: skip
 
     def __init__(self, conn: int, side: Side, *, came_on_tls: bool, goes_on_tls: bool, blind: bool) -> None:
@@ -38,7 +39,8 @@ class Direction:
         self._came_on_tls = came_on_tls
         self._goes_on_tls = goes_on_tls
         self._notified = False
-        self._known = self.scan.state & _TURNING
+        self.known = self.scan.state & TURNING
+        """The turning bits that have been followed."""
         self.unscanned: list[bytes] = []
         """What `receive` let pass and `settle` has not seen yet."""
 
@@ -52,12 +54,6 @@ class Direction:
         self.out.append(data)
         self.unscanned.append(data)
         return record
-
-    def scanned(self, data: bytes) -> bool:
-        """Scan bytes that passed by `receive`. True as `settle`."""
-        scan = self.scan
-        scan.feed(data)
-        return scan.state & _TURNING != self._known and self._turned()
 
     def receive_around(self, data: bytes, now_ns: int) -> tuple[Read, list[Sent]]:
         """The same while injections wait: what can be put in between goes out at its boundary."""
@@ -88,19 +84,22 @@ class Direction:
         for data in self.unscanned:
             scan.feed(data)
         self.unscanned.clear()
-        return scan.state & _TURNING != self._known and self._turned()
+        if scan.state & TURNING == self.known:
+            return False
+        self.turn()
+        return True
 
-    def _turned(self) -> bool:
-        self._known = self.scan.state & _TURNING
+    def turn(self) -> None:
+        """The scan's turning bits are others now: follow them."""
+        self.known = self.scan.state & TURNING
         if self.scan.blind:
             self.carriage = turned(self.carriage, Turn.UNPARSEABLE)
-        return True
 
     def go_blind(self) -> None:
         """From here on plain bytes pass: a fault of ours left the scan where it cannot be believed."""
         self.unscanned.clear()
         self.scan.go_blind()
-        self._known = self.scan.state & _TURNING
+        self.known = self.scan.state & TURNING
         self.carriage = turned(self.carriage, Turn.UNPARSEABLE)
 
     @property

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Sent, Side
 from wsinspect.relay.commands import Answer, Inject
-from wsinspect.relay.direction import Direction, Output
+from wsinspect.relay.direction import TURNING, Direction, Output
 
 type AppendRead = Callable[[int, Side, int, bytes, int, int, int, int, int], None]
 """Takes the fields of a `Read`, in order: an object for each read would be a tenth of its cost [measured]."""
@@ -68,10 +68,13 @@ class Session:
     def passed(self, side: Side, data: bytes, now_ns: int) -> bool:
         """What `pass_on` let through is on its way: scan it. True where that left a record to take."""
         direction = self._directions[side]
-        if direction.scanned(data):
-            self._turned(direction, now_ns)
-            return bool(self._records)
-        return False
+        scan = direction.scan
+        scan.feed(data)
+        if scan.state & TURNING == direction.known:
+            return False
+        direction.turn()
+        self._turned(direction, now_ns)
+        return bool(self._records)
 
     def receive(self, side: Side, data: bytes, now_ns: int) -> None:
         direction = self._directions[side]
