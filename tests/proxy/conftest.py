@@ -67,6 +67,10 @@ class Opened:
     client: RawEnd
     server: RawEnd
     target: str
+    request_head: bytes = b""
+    """As the server got it."""
+    answer_head: bytes = b""
+    """As the client got it."""
 
 
 async def open_through(
@@ -78,19 +82,21 @@ async def open_through(
     glued_answer: bytes = b"",
     listening: RawServer | None = None,
     under: str = "",
+    ask: dict[str, str] | None = None,
     **headers: str,
 ) -> Opened:
-    """A WebSocket through the proxy.
+    """A WebSocket through the proxy; `headers` are the answer's.
 
-    `listening`: the server, where the test has it open already; `under`: how the path begins.
+    `listening`: the server, where the test has it open already; `under`: how the path begins; `ask`: more
+    headers of the request.
     """
     server = listening or await stage.server(server_tls).start()
     target = f"{under}/{uuid4().hex}"
     client = await stage.client(client_tls, server_tls=server_tls)
-    client.send(request(target) + glued_request)
+    client.send(request(target, **(ask or {})) + glued_request)
     end = await server.accepted()
     head = await end.take_head()
     end.send(response(head, **headers) + glued_answer)
     answer = await client.take_head()
     assert answer.startswith(b"HTTP/1.1 101 "), answer
-    return Opened(client, end, target)
+    return Opened(client, end, target, head, answer)

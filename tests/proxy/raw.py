@@ -225,6 +225,8 @@ class RawServer:
     def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.context = context
         self.port = port
+        self.heard: list[RawEnd] = []
+        """All connections so far."""
         self._queue: asyncio.Queue[RawEnd] = asyncio.Queue()
         self._server: asyncio.Server
 
@@ -239,6 +241,7 @@ class RawServer:
 
     def _make(self) -> RawEnd:
         end = RawEnd(self.context, server=True)
+        self.heard.append(end)
         self._queue.put_nowait(end)
         return end
 

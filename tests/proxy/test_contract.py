@@ -124,6 +124,15 @@ def test_make_pipe_can_be_replaced_and_strips_nothing() -> None:
     assert issubclass(Http1Client, Http1Connection)
 
 
+def test_a_rejected_answer_ends_its_http1_connection() -> None:
+    http1 = Http1Client(make_context())
+    http1.buf += b"glued"
+    (closed,) = contract._End(http1)()
+    assert isinstance(closed, commands.CloseConnection)
+    assert closed.connection is http1.conn
+    assert list(http1.state(events.DataReceived(http1.conn, b"more"))) == []
+
+
 def test_a_connection_handler_has_what_the_takeover_reads() -> None:
     source = inspect.getsource(server.ConnectionHandler.__init__)
     for name in ("transports", "timeout_watchdog", "layer", "_server_event_lock"):

@@ -9,6 +9,7 @@ from websockets.utils import accept_key as their_accept_key
 
 from wsinspect.model import Header, Opened, Requested
 from wsinspect.wire.deflate import DeflateParams
+from wsinspect.wire.extensions import without_extensions
 from wsinspect.wire.handshake import HandshakeProblem as P
 from wsinspect.wire.handshake import accept_key, analyse, negotiated, parse_extensions
 
@@ -262,3 +263,17 @@ def test_an_unknown_extension_may_use_any_reserved_bit(value: str) -> None:
 def test_bad_deflate_parameters_count_as_none() -> None:
     agreed = negotiated([("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=99")])
     assert agreed.deflate == DeflateParams()
+
+
+@pytest.mark.parametrize(
+    ("value", "names", "left"),
+    [
+        ("permessage-deflate", ["permessage-deflate"], ""),
+        ("PerMessage-Deflate; a=1, x-two", ["permessage-deflate"], "x-two"),
+        ('x-one;a="1, x-two", x-two', ["x-two"], 'x-one;a="1, x-two"'),
+        (", x-one ,, x-two;b", ["x-three"], "x-one, x-two;b"),
+        ("x-one, x-two", ["*"], ""),
+    ],
+)  # fmt: skip
+def test_extensions_taken_out_of_a_header(value: str, names: list[str], left: str) -> None:
+    assert without_extensions(value, names) == left

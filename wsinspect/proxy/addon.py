@@ -18,6 +18,7 @@ from wsinspect.errors import WsinspectError
 from wsinspect.model import Failed
 from wsinspect.proxy import contract, contract_http
 from wsinspect.proxy.attempts import Attempts, is_attempt
+from wsinspect.proxy.handshakes import Handshakes
 from wsinspect.proxy.hooked import who_wants_messages
 from wsinspect.proxy.relays import Relays
 from wsinspect.proxy.words import errno_in, phase_of
@@ -48,6 +49,7 @@ class WsInspect:
         self._targets: dict[str, str] = {}
         """Where a client's first request or CONNECT goes, by client id."""
         self.attempts: Attempts
+        self.handshakes: Handshakes
         self.relays: Relays
 
     # ------------------------------------------------------------------------------------ the addon's life
@@ -87,6 +89,7 @@ class WsInspect:
         writer = self._writer or self._open_capture()
         self._writer = writer
         self.attempts = Attempts(writer)
+        self.handshakes = Handshakes(self.attempts, lambda conn, requested: None, self._handler)
         path = cast(Literal["auto", "layer"], ctx.options.wsinspect_path)
         self.relays = Relays(writer, self.attempts, path, self._who_wants_messages)
 
@@ -128,17 +131,17 @@ class WsInspect:
     def _note_target(self, flow: http.HTTPFlow) -> None:
         self._targets.setdefault(flow.client_conn.id, f"{flow.request.host}:{flow.request.port}")
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
         self._note_target(flow)
         if is_attempt(flow.request):
-            self.attempts.begin(flow)
+            await self.handshakes.request(flow)
         elif flow.response is None and streams(ctx.options.wsinspect_stream, flow.request):
             flow.request.stream = flow.request.stream or True
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+        attempt = await self.handshakes.answer(flow)
         response = flow.response
-        attempt = self.attempts.get(flow)
-        if response is None:
+        if response is None or (attempt is not None and attempt.rejected_by):
             return
         if response.status_code == 101:
             handler = self._handler(flow.client_conn.id)
@@ -153,6 +156,7 @@ class WsInspect:
 
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.status_code != 101:
+            self.handshakes.whole(flow)
             self.attempts.refuse(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:

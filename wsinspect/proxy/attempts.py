@@ -6,9 +6,11 @@ counts too, marked unknown.
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 from mitmproxy import connection, http
 
@@ -24,6 +26,7 @@ from wsinspect.model import (
     Opened,
     Requested,
 )
+from wsinspect.model.plans import HandshakePlan, Redactor
 from wsinspect.proxy.words import (
     Phase,
     address,
@@ -37,8 +40,21 @@ from wsinspect.proxy.words import (
     url_of,
 )
 
+logger = logging.getLogger(__name__)
+
 BODY_LIMIT = 4096
 """Bytes kept of the body of a refusal."""
+
+
+class HandshakeRules(Protocol):
+    """The rules of one connection, at its handshake. They do not raise."""
+
+    def judge_request(self, requested: Requested, now_ns: int) -> HandshakePlan | None: ...
+
+    def judge_response(self, opened: Opened, now_ns: int) -> HandshakePlan | None:
+        """Of any answer, also one that opens nothing."""
+
+    def take_notices(self) -> list[tuple[str, str]]: ...
 
 
 def is_attempt(request: http.Request) -> bool:
@@ -52,6 +68,20 @@ class Attempt:
 
     conn: int
     client_id: str
+    requested: Requested
+    """As the client asked, before rules."""
+    rules: HandshakeRules | None = None
+    """Of this connection, from its request on."""
+    redactors: list[Redactor] = field(default_factory=list)
+    """What rules hide of the facts."""
+    answer: list[Header] | None = None
+    """The headers of the server's answer, as it came."""
+    is_websocket: bool = True
+    """Of the server's answer, where it is a 101: it leads to frames."""
+    rejected_by: str = ""
+    """The rule that answered in the place of the server."""
+    rejection: bytes = b""
+    """That answer's body."""
     body: bytearray = field(default_factory=bytearray)
     truncated: bool = False
 
@@ -77,52 +107,64 @@ class Attempts:
     def get(self, flow: http.HTTPFlow) -> Attempt | None:
         return self._open.get(flow.id)
 
-    def begin(self, flow: http.HTTPFlow) -> None:
-        """A request that asks for a WebSocket (or another protocol) has come."""
+    def begin(self, flow: http.HTTPFlow, judge: Callable[[Attempt], None] = lambda _: None) -> Attempt:
+        """A request that asks for a WebSocket (or another protocol) has come.
+
+        `judge` is asked before anything is recorded, so that rules can hide what must not be.
+        """
         request, client = flow.request, flow.client_conn
         original = original_of(request)
-        attempt = self._open[flow.id] = Attempt(self._writer.next_conn(), client.id)
-        self.total += 1
-        self._fact(
-            attempt.conn,
-            Requested(
-                url=url_of(request),
-                method=request.method,
-                target=original.target,
-                http_version=request.http_version,
-                headers=original.headers,
-                client=address(client.peername),
-                listener=address(client.sockname),
-                mode=mode_name(client.proxy_mode),
-                client_leg=client.id,
-                tls=tls_of(client),
-            ),
+        requested = Requested(
+            url=url_of(request),
+            method=request.method,
+            target=original.target,
+            http_version=request.http_version,
+            headers=original.headers,
+            client=address(client.peername),
+            listener=address(client.sockname),
+            mode=mode_name(client.proxy_mode),
+            client_leg=client.id,
+            tls=tls_of(client),
         )
+        attempt = self._open[flow.id] = Attempt(self._writer.next_conn(), client.id, requested)
+        self.total += 1
+        judge(attempt)
+        self.note(attempt, requested)
+        return attempt
 
-    def open(self, flow: http.HTTPFlow, peer: Address | None, *, path: Literal["takeover", "layer"]) -> int:
-        """The 101 went to the client; the connection's number. `peer`: the other end of the server leg."""
-        attempt = self._open.pop(flow.id, None)
-        if attempt is None:  # the addon came in the middle of things
-            self.begin(flow)
-            attempt = self._open.pop(flow.id)
+    def answered(self, flow: http.HTTPFlow) -> Attempt | None:
+        """The server's answer has come: noted as it is, before anybody changes it."""
+        attempt, response = self._open.get(flow.id), flow.response
+        if attempt is not None and response is not None and attempt.answer is None:
+            attempt.answer = headers_of(response)
+            attempt.is_websocket = is_websocket(response)
+        return attempt
+
+    def open(
+        self, flow: http.HTTPFlow, peer: Address | None, *, path: Literal["takeover", "layer"]
+    ) -> Attempt:
+        """The 101 went to the client. `peer`: the other end of the server leg."""
+        attempt = self.answered(flow) or self.begin(flow)  # begin: the addon came in the middle of things
+        self.answered(flow)
+        self._open.pop(flow.id, None)
         self._note_alterations(attempt, flow)
         response, server = flow.response, flow.server_conn
         assert response is not None
-        self._fact(
-            attempt.conn,
+        self.note(
+            attempt,
             Opened(
                 status=response.status_code,
                 reason=response.reason,
                 http_version=response.http_version,
-                headers=headers_of(response),
+                headers=attempt.answer or [],
                 server=peer,
                 server_leg=server.id,
                 tls=tls_of(server),
-                transport="websocket" if is_websocket(response) else "raw",
+                transport="websocket" if attempt.is_websocket else "raw",
                 path=path,
             ),
         )
-        return attempt.conn
+        return attempt
 
     def refuse(self, flow: http.HTTPFlow) -> None:
         """Another answer than 101 came."""
@@ -133,11 +175,12 @@ class Attempts:
         self._note_alterations(attempt, flow)
         if response.raw_content and not attempt.body:
             attempt.tap(response.raw_content)
-        self._fail(
-            attempt.conn,
+        who = f"rule {attempt.rejected_by} " if attempt.rejected_by else ""
+        self._fail_attempt(
+            attempt,
             Failed(
                 phase="http",
-                message=f"answered {response.status_code} {response.reason}".rstrip(),
+                message=f"{who}answered {response.status_code} {response.reason}".rstrip(),
                 status=response.status_code,
                 reason=response.reason,
                 headers=headers_of(response),
@@ -154,7 +197,7 @@ class Attempts:
         message = flow.error.msg if flow.error else "the exchange ended without an answer"
         phase = self._server_faults.pop(flow.client_conn.id, "http")
         self._note_alterations(attempt, flow)
-        self._fail(attempt.conn, Failed(phase=phase, message=message, errno=errno_in(message)))
+        self._fail_attempt(attempt, Failed(phase=phase, message=message, errno=errno_in(message)))
 
     def server_failed(self, client: connection.Client, phase: Phase) -> None:
         """Remembered for the `fail` that follows: a flow does not know which connection was tried for it."""
@@ -165,7 +208,7 @@ class Attempts:
         self._server_faults.pop(client.id, None)
         for flow_id in [key for key, attempt in self._open.items() if attempt.client_id == client.id]:
             attempt = self._open.pop(flow_id)
-            self._fail(attempt.conn, Failed(phase="http", message="the client left before the answer"))
+            self._fail_attempt(attempt, Failed(phase="http", message="the client left before the answer"))
 
     def fail_unknown(self, client: connection.Client, target: str, failed: Failed) -> None:
         """A connection failed before HTTP is known: it may have been meant for a WebSocket."""
@@ -218,20 +261,54 @@ class Attempts:
         """Something to know about one connection, or (0) about all."""
         self._fact(conn, Notice(code=code, text=text, level="warning"))
 
+    def note(self, attempt: Attempt, fact: Fact) -> None:
+        """A fact of a set-up, without what rules hide; where that fails, without all that could be hidden."""
+        try:
+            for redactor in attempt.redactors:
+                fact = redactor.redacted(fact)
+        except Exception:
+            logger.exception("redacting a fact of connection %d failed", attempt.conn)
+            fact = _blank(fact)
+        self._fact(attempt.conn, fact)
+
+    def _fail_attempt(self, attempt: Attempt, failed: Failed) -> None:
+        self.failed += 1
+        self.note(attempt, failed)
+
     def _fail(self, conn: int, failed: Failed) -> None:
         self.failed += 1
         self._fact(conn, failed)
 
     def _note_alterations(self, attempt: Attempt, flow: http.HTTPFlow) -> None:
-        """What mitmproxy or another addon changed in the request before it went out."""
+        """What rules, mitmproxy or another addon changed in the request and the answer."""
         original = original_of(flow.request)
-        for altered in alterations(original.headers, headers_of(flow.request)):
-            self._fact(attempt.conn, altered)
+        for altered in alterations("request", original.headers, headers_of(flow.request)):
+            self.note(attempt, altered)
         if original.tunnelled:
             form = Altered(
                 what="way to the parent proxy", before="a request in absolute form", after="CONNECT"
             )
-            self._fact(attempt.conn, form)
+            self.note(attempt, form)
+        if attempt.answer is not None and flow.response is not None and not attempt.rejected_by:
+            for altered in alterations("answer", attempt.answer, headers_of(flow.response)):
+                self.note(attempt, altered)
 
     def _fact(self, conn: int, fact: Fact) -> None:
         self._writer.append(FactRecord(conn, time.monotonic_ns(), fact))
+
+
+def _blank(fact: Fact) -> Fact:
+    """The fact without URL, headers, body, and text that could hold part of them."""
+    match fact:
+        case Requested():
+            return replace(fact, url="", target="", headers=[])
+        case Opened():
+            return replace(fact, headers=[])
+        case Failed():
+            return replace(fact, message="", headers=[], body=b"")
+        case Altered():
+            return replace(fact, before="", after="")
+        case Notice():
+            return replace(fact, text="")
+        case _:
+            return fact

@@ -217,6 +217,27 @@ def cancel_legs(upgraded: Upgraded) -> None:
             io.handler.cancel("relay finished")
 
 
+def end_server_with_answer(handler: server.ConnectionHandler, flow: http.HTTPFlow) -> None:
+    """The server's 101 goes nowhere: its leg ends where mitmproxy would begin to pass bytes.
+
+    Those that are glued to the 101 would reach a stream that has its answer, and raise in it.
+    """
+    for each in _http1_connections(handler, flow):
+        if each.conn is flow.server_conn:
+            vars(each)["make_pipe"] = _End(each)
+
+
+class _End:
+    """`Http1Connection.make_pipe` that ends the connection, as a done exchange without keep-alive does."""
+
+    def __init__(self, http1: Http1Connection) -> None:
+        self.http1 = http1
+
+    def __call__(self) -> Iterator[commands.Command]:
+        yield commands.CloseConnection(self.http1.conn)
+        self.http1.state = self.http1.done
+
+
 def keep_glued_bytes(handler: server.ConnectionHandler, flow: http.HTTPFlow) -> None:
     """Bytes glued to the handshake reach the layer whole: mitmproxy strips CR and LF from their start."""
     for each in _http1_connections(handler, flow):

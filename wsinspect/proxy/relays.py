@@ -18,7 +18,6 @@ from wsinspect.proxy.hooked import HookedRelay
 from wsinspect.proxy.layer import LayerRelay
 from wsinspect.proxy.takeover import Takeover, TakeoverFailed
 from wsinspect.proxy.watcher import EdgeWatcher
-from wsinspect.proxy.words import is_websocket
 from wsinspect.relay.session import Session
 
 logger = logging.getLogger(__name__)
@@ -64,11 +63,15 @@ class Relays:
             return
         hooked = self._who_wants_messages() if found.flow.websocket is not None else ""
         takeover = self._path == "auto" and found.can_be_taken_over and not hooked
-        response = found.flow.response
-        blind = response is None or not is_websocket(response)
-        conn = self._attempts.open(found.flow, found.server_address, path="takeover" if takeover else "layer")
+        attempt = self._attempts.open(
+            found.flow, found.server_address, path="takeover" if takeover else "layer"
+        )
+        conn = attempt.conn
         session = Session(
-            conn, client_tls=bool(found.client_tls), server_tls=bool(found.server_tls), blind=blind
+            conn,
+            client_tls=bool(found.client_tls),
+            server_tls=bool(found.server_tls),
+            blind=not attempt.is_websocket,
         )
         contract.never_time_out(handler)
         self._nobody_left.clear()

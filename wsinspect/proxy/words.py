@@ -59,12 +59,12 @@ def tls_of(conn: connection.Connection) -> TlsInfo | None:
     return TlsInfo(version=conn.tls_version, cipher=conn.cipher, alpn=alpn, sni=conn.sni)
 
 
-def alterations(before: list[Header], after: list[Header]) -> list[Altered]:
-    """Headers whose value changed, came or went; names compared without regard to case."""
+def alterations(what: str, before: list[Header], after: list[Header]) -> list[Altered]:
+    """Headers of the `what` (request, answer) whose value changed, came or went, whatever their case."""
     then, now = _joined(before), _joined(after)
     return [
         Altered(
-            what=f"request header {name}", before=then.get(key, ("", ""))[1], after=now.get(key, ("", ""))[1]
+            what=f"{what} header {name}", before=then.get(key, ("", ""))[1], after=now.get(key, ("", ""))[1]
         )
         for key, (name, _) in {**then, **now}.items()
         if then.get(key, ("", None))[1] != now.get(key, ("", None))[1]

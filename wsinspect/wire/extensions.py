@@ -6,13 +6,20 @@ extension-list = 1#( token *( ";" token [ "=" ( token | quoted-string ) ] ) )
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from wsinspect.model import Header
 from wsinspect.wire.deflate import DeflateParams
 
-__all__ = ["Extension", "Negotiated", "negotiated", "parse_extensions", "read_extensions"]
+__all__ = [
+    "Extension",
+    "Negotiated",
+    "negotiated",
+    "parse_extensions",
+    "read_extensions",
+    "without_extensions",
+]
 
 type Extension = tuple[str, list[tuple[str, str | None]]]
 """An extension's name and its parameters, in order; a parameter without a value has None."""
@@ -82,6 +89,15 @@ def _split(text: str, separator: str) -> list[str]:
             start = i + 1
     pieces.append(text[start:].strip())
     return pieces
+
+
+def without_extensions(value: str, names: Collection[str]) -> str:
+    """A header's value without the extensions of these names (`*`: all); the others stay as written."""
+    unwanted = {name.lower() for name in names}
+    if "*" in unwanted:
+        return ""
+    elements = (element for element in _split(value, ",") if element)
+    return ", ".join(each for each in elements if _split(each, ";")[0].lower() not in unwanted)
 
 
 def header_values(headers: list[Header], name: str) -> list[str]:
