@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.proxy.conftest import Opened, Stage, open_through
 from tests.proxy.raw import RawEnd
-from tests.proxy.running import facts
+from tests.proxy.running import RunningProxy, facts
 from wsinspect.model import Ended, How, Notice, Side
 from wsinspect.wire.frames import encode_frame
 
@@ -23,7 +24,11 @@ sides = pytest.mark.parametrize("side", list(Side), ids=["from-client", "from-se
 both_kinds = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 
 
-def resident(stage: Stage) -> int:
+class HasProxy(Protocol):
+    proxy: RunningProxy
+
+
+def resident(stage: HasProxy) -> int:
     """RSS in bytes."""
     status = Path(f"/proc/{stage.proxy.process.pid}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) * 1024

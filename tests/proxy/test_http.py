@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.settings
 import pytest
 
-from tests.certs import make_cert
 from tests.proxy.conftest import Stage
-from tests.proxy.raw import RawEnd, RawServer, raw_connect
-from tests.proxy.running import RunningProxy, facts, trusting
+from tests.proxy.http2 import H2End, h2_through, page_headers
+from tests.proxy.raw import RawEnd
+from tests.proxy.running import RunningProxy, facts
 from tests.proxy.test_backpressure import FLAT, MIB, Counting, resident
 from wsinspect.model import Failed, Requested
 
@@ -132,68 +129,11 @@ async def test_hundreds_of_megabytes_pass_in_flat_memory(stage: Stage, way: str,
 # ---------------------------------------------------------------------------------------------- HTTP/2
 
 
-class H2End:
-    """One end of HTTP/2 over a raw end."""
-
-    def __init__(self, end: RawEnd, *, client: bool) -> None:
-        self.end = end
-        self.h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(
-                client_side=client, header_encoding="utf-8", validate_outbound_headers=False
-            )
-        )
-        self.events: list[h2.events.Event] = []
-        self.h2.initiate_connection()
-        self.flush()
-
-    def flush(self) -> None:
-        if data := self.h2.data_to_send():
-            self.end.send(data)
-
-    async def until[T: h2.events.Event](self, kind: type[T], count: int = 1) -> list[T]:
-        def found(_: RawEnd) -> bool:
-            data = bytes(self.end.received)
-            self.end.received.clear()
-            if data:
-                for event in self.h2.receive_data(data):
-                    self.events.append(event)
-                    if isinstance(event, h2.events.DataReceived):
-                        self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                self.flush()
-            return sum(isinstance(event, kind) for event in self.events) >= count
-
-        await self.end.until(found)
-        return [event for event in self.events if isinstance(event, kind)]
-
-
 @pytest.fixture(scope="module")
 def regular(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
     tmp = tmp_path_factory.mktemp("http2")
     with RunningProxy(tmp / "a.wscap", ["regular"], "-k", "--set", f"confdir={tmp / 'ca'}") as proxy:
         yield proxy
-
-
-async def h2_through(proxy: RunningProxy, tmp_path: Path) -> tuple[H2End, RawServer, int]:
-    """A client that speaks HTTP/2 through CONNECT, to a server that does."""
-    certfile, keyfile = make_cert(tmp_path)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certfile, keyfile)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    server = await RawServer(context).start()
-    client = await raw_connect(proxy.port)
-    authority = f"localhost:{server.port}"
-    client.send(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
-    assert (await client.take_head()).startswith(b"HTTP/1.1 200 ")
-    ours = trusting()
-    ours.set_alpn_protocols(["h2", "http/1.1"])
-    client.start_tls(ours)
-    return H2End(client, client=True), server, server.port
-
-
-def page_headers(port: int, path: str) -> list[tuple[str, str]]:
-    return [
-        (":method", "GET"), (":scheme", "https"), (":authority", f"localhost:{port}"), (":path", path),
-    ]  # fmt: skip
 
 
 async def test_pages_over_http2_arrive_as_they_come(regular: RunningProxy, tmp_path: Path) -> None:
@@ -208,8 +148,9 @@ async def test_pages_over_http2_arrive_as_they_come(regular: RunningProxy, tmp_p
         origin.h2.send_headers(each.stream_id, [(":status", "200"), ("content-type", "text/plain")])
         origin.h2.send_data(each.stream_id, b"first")
     origin.flush()
-    pieces = await client.until(h2.events.DataReceived, 2)  # before the rest is sent
-    assert [each.data for each in pieces] == [b"first", b"first"]
+    for number in (1, 3):  # before the rest is sent
+        await client.until_got(number, 5)
+    assert client.pieces == {1: [b"first"], 3: [b"first"]}
     for each in requests:
         origin.h2.send_data(each.stream_id, b" and last", end_stream=True)
     origin.flush()

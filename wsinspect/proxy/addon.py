@@ -120,7 +120,8 @@ class WsInspect:
     # ---------------------------------------------------------------------------------------- handshakes
 
     def next_layer(self, next_layer: layer.NextLayer) -> None:
-        contract_http.note_originals(next_layer, self._websocket_over_http2)
+        handler = self._handler(next_layer.context.client.id)
+        contract_http.note_originals(next_layer, self._websocket_over_http2, handler)
 
     def _websocket_over_http2(self, client: connection.Client, headers: list[tuple[str, str]]) -> None:
         self.attempts.fail_over_http2(client, headers)

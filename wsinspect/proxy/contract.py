@@ -104,7 +104,7 @@ def _server_leg(
 ) -> tuple[Connection, list[SSL.Connection]]:
     """The socket's connection (a parent proxy's in upstream mode) and its TLS objects, outermost first."""
     # A connection opened early has its tunnels in the stream's context, a late one behind the HTTP layer.
-    stacked = [*stream.context.layers, *_chain(http_layer.connections.get(upstream))]
+    stacked = [*stream.context.layers, *chain(http_layer.connections.get(upstream))]
     tunnels = [
         each
         for each in stacked
@@ -126,7 +126,7 @@ def _server_leg(
     return socket_conn, found
 
 
-def _chain(each: Any) -> Iterator[layer.Layer]:
+def chain(each: Any) -> Iterator[layer.Layer]:
     """A layer and the layers below it."""
     while each is not None:
         yield each
@@ -264,7 +264,7 @@ def _http1_connections(handler: server.ConnectionHandler, flow: http.HTTPFlow) -
     if found is None:
         return
     for conn in (flow.client_conn, flow.server_conn):
-        yield from (each for each in _chain(found.connections.get(conn)) if isinstance(each, Http1Connection))
+        yield from (each for each in chain(found.connections.get(conn)) if isinstance(each, Http1Connection))
 
 
 def _search_flow(context: Context, flow: http.HTTPFlow, seen: set[int]) -> http_layers.HttpLayer | None:

@@ -2,35 +2,45 @@
 
     OriginalHttpLayer     chosen in the `next_layer` hook in the place of every HttpLayer; makes the others
     OriginalHttp1Server   takes ws:// and wss:// in the absolute form, which mitmproxy answers with 400
-    NotingHttp2Server     hears of WebSockets over HTTP/2, which are not spoken
     OriginalStream        notes the request before Host and target are rewritten; in upstream mode it has
                           upgrades go through CONNECT, since many parents strip them from other requests
     Tunnel                a parent proxy, as a connection through CONNECT names it
 
-tests/proxy/test_contract.py holds the tests of the names used here.
+HTTP/2 stands in contract_http2.py. tests/proxy/test_contract_http.py holds the tests of the names used here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-import h2.errors
-import h2.events
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import connection, http
 from mitmproxy.net import server_spec
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy import commands, events, layer, server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import _upstream_proxy
-from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    ResponseData,
+    ResponseProtocolError,
+)
 from mitmproxy.proxy.layers.http._hooks import HttpConnectUpstreamHook
 from mitmproxy.proxy.layers.http._http1 import Http1Server
-from mitmproxy.proxy.layers.http._http2 import Http2Server
+
+from wsinspect.proxy.contract import chain
+from wsinspect.proxy.contract_http2 import (
+    Backpressure,
+    NotingHttp2Server,
+    OnExtendedConnect,
+    gates_of,
+    into_metered,
+)
 
 _WEBSOCKET_SCHEME = re.compile(rb"[\r\n]*[A-Za-z]+ +(wss?)://", re.IGNORECASE)
 _REFUSED = "refused HTTP CONNECT request"
@@ -52,17 +62,21 @@ def original_of(request: http.Request) -> Original | None:
     return noted if isinstance(noted, Original) else None
 
 
-type OnExtendedConnect = Callable[[connection.Client, list[tuple[str, str]]], None]
-"""Told of a client that asks for a WebSocket over HTTP/2 (RFC 8441): who, and all its headers."""
+def note_originals(
+    next_layer: layer.NextLayer,
+    on_extended_connect: OnExtendedConnect,
+    handler: server.ConnectionHandler | None = None,
+) -> None:
+    """Called in the `next_layer` hook: HTTP layers just chosen become `OriginalHttpLayer`s.
 
-
-def note_originals(next_layer: layer.NextLayer, on_extended_connect: OnExtendedConnect) -> None:
-    """Called in the `next_layer` hook: HTTP layers just chosen become `OriginalHttpLayer`s."""
+    `handler`: the client's, whose read tasks wait for slow readers.
+    """
     for each in next_layer.context.layers:
         if type(each) is http_layers.HttpLayer:
             each.__class__ = OriginalHttpLayer
             assert isinstance(each, OriginalHttpLayer)
             each.on_extended_connect = on_extended_connect
+            each.backpressure = Backpressure(each, gates_of(handler) if handler is not None else None)
 
 
 class Tunnel(tuple[str, tuple[str, int]]):
@@ -111,27 +125,6 @@ class OriginalHttp1Server(Http1Server):
             self.buf = ReceiveBuffer()
             self.buf += held[: found.start(1)] + scheme + held[found.end(1) :]
         yield from super().read_headers(event)
-
-
-class NotingHttp2Server(Http2Server):
-    """Resets the stream of an extended CONNECT, where mitmproxy would end the whole connection."""
-
-    def __init__(self, context: Context, on_extended_connect: OnExtendedConnect) -> None:
-        super().__init__(context)
-        self._on_extended_connect = on_extended_connect
-
-    def handle_h2_event(self, event: h2.events.Event) -> layer.CommandGenerator[bool]:
-        if not isinstance(event, h2.events.RequestReceived):
-            return (yield from super().handle_h2_event(event))
-        headers = [
-            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in event.headers
-        ]
-        if not any(name == ":protocol" for name, _ in headers):
-            return (yield from super().handle_h2_event(event))
-        self._on_extended_connect(self.context.client, headers)
-        self.h2_conn.reset_stream(event.stream_id, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED)
-        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
-        return False
 
 
 class OriginalStream(http_layers.HttpStream):
@@ -186,6 +179,7 @@ class OriginalHttpLayer(http_layers.HttpLayer):
     """An HttpLayer whose streams and servers are ours."""
 
     on_extended_connect: OnExtendedConnect
+    backpressure: Backpressure
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         client = self.context.client
@@ -198,6 +192,16 @@ class OriginalHttpLayer(http_layers.HttpLayer):
                 else OriginalHttp1Server(context),
             )
         yield from super()._handle_event(event)
+        for child, may_pay in self.backpressure.settle(event):
+            yield from self.event_to_child(child, may_pay)
+
+    def event_to_child(self, child: layer.Layer, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Start):
+            for each in chain(child):
+                into_metered(each)
+        elif isinstance(event, (RequestData, ResponseData)) and isinstance(child, http_layers.HttpStream):
+            self.backpressure.came(child)
+        return super().event_to_child(child, event)
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self.streams[stream_id] = stream = OriginalStream(self.context.fork(), stream_id)
