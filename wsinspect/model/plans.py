@@ -73,6 +73,10 @@ class Shape:
     opcode: int | None = None
     """Of its first frame."""
     mask: MaskFault | None = None
+    unfinished: bool = False
+    """The last frame has no FIN: the next message begins inside an unfinished one (5.4)."""
+    wide_length: bool = False
+    """The lengths are not in their shortest form (5.2): 64 bits, or 16 where that is not shorter."""
 
 
 # ---------------------------------------------------------------------------------------------- effects
@@ -145,11 +149,16 @@ class CutHow(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The first `nbytes` of the message's frames go out, then both legs end: a line cut in mid-frame."""
+    """The first `nbytes` of the message's frames go out, then both legs end: a line cut in mid-frame.
+
+    Always in mid-frame: at least one byte goes out, and at least the last one does not.
+    """
 
     rule: str
     nbytes: int
     how: CutHow = CutHow.RST
+    share: float | None = None
+    """0 to 1: that part of what the frames take on the wire goes out, instead of `nbytes`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ checked, regexes compiled.
 
 from __future__ import annotations
 
+import builtins
 import enum
+import keyword
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,4 +101,10 @@ class Field:
     @property
     def attribute(self) -> str:
         """The name in Python."""
-        return self.name.replace("-", "_")
+        return self.name_in_python(self.name)
+
+    @staticmethod
+    def name_in_python(name: str) -> str:
+        """`with_bytes`, and `from_` where Python has that name already."""
+        name = name.replace("-", "_")
+        return f"{name}_" if keyword.iskeyword(name) or hasattr(builtins, name) else name

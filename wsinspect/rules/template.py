@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wsinspect.rules.handshake_turn import HandshakeTurn
     from wsinspect.rules.turn import Turn
 
-    type AnyTurn = Turn | HandshakeTurn
+type AnyTurn = Turn | HandshakeTurn
 
 BUILTINS: dict[str, str] = {
     "conn": "the connection's number",

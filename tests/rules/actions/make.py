@@ -32,7 +32,7 @@ def value(source: Any) -> Value:
 
 
 def regex(pattern: str) -> Any:
-    return re2.compile(pattern.encode())
+    return re2.compile(pattern)
 
 
 def regexes(*patterns: str) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wsinspect.model import Side
+from wsinspect.rules.fields import Field
 from wsinspect.rules.template import Template, Value, compact
 
 SHOWN_CHARS = 60
@@ -32,6 +33,16 @@ def shown(value: Any) -> str:
                 return _cut(compact(value))
             except ValueError:
                 return "a value that JSON cannot say"
+
+
+def exactly_one(action: object, *names: str) -> str:
+    """Which of these fields is given. Raises ValueError where none or several are."""
+    given = [name for name in names if getattr(action, Field.name_in_python(name)) is not None]
+    if len(given) == 1:
+        return given[0]
+    if not given:
+        raise ValueError(f"one of {listed(names, 'or')} is missing")
+    raise ValueError(f"{listed(given)} cannot {'both' if len(given) == 2 else 'all'} stand here: choose one")
 
 
 def pattern_text(pattern: Any) -> str:
@@ -109,6 +120,11 @@ def sides(who: Sequence[Side]) -> str:
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def condition(compiled: Any) -> str:
+    """A compiled condition as the end of a sentence."""
+    return str(compiled.explain())
 
 
 def check_header_names(names: Iterable[str]) -> None:

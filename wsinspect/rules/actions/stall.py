@@ -1,0 +1,54 @@
+"""`stall`: nothing arrives any more."""
+
+from __future__ import annotations
+
+from wsinspect.model import Side
+from wsinspect.model.plans import BOTH, Stall
+from wsinspect.rules.actions import words
+from wsinspect.rules.actions.base import Action, On
+from wsinspect.rules.fields import Field, Type
+from wsinspect.rules.turn import Turn
+
+
+class StallAction(Action):
+    word = "stall"
+    doc = (
+        "What a side sends is taken, recorded, and goes nowhere, as on a line that a firewall forgot. A "
+        "black hole still passes an end on; of a half-open connection the other side hears nothing at all."
+    )
+    example = "stall: {from: server, for: 30s}"
+    fields = (
+        Field("from", Type.SIDES, "Whose bytes vanish; without it both sides'.", BOTH),
+        Field(
+            "how",
+            Type.WORD,
+            "Whether the end of a connection vanishes too.",
+            "black-hole",
+            words=("black-hole", "half-open"),
+        ),
+        Field("for", Type.DURATION, "How long; without it for good.", 0.0, low=0),
+        Field("after", Type.DURATION, "How long after the match.", 0.0, low=0),
+    )
+    short = "from"
+    on = On.TRAFFIC
+    once = True
+
+    from_: tuple[Side, ...]
+    how: str
+    for_: float
+    after: float
+
+    def explain(self) -> str:
+        what = "swallow" if self.how == "black-hole" else "swallow, ends included,"
+        how_long = f" for {words.duration(self.for_)}" if self.for_ else ""
+        return f"{what} all that {_senders(self.from_)}{how_long}{words.later(self.after)}"
+
+    def apply(self, turn: Turn) -> str:
+        turn.effects.append(
+            Stall(self.rule, self.from_, self.after, self.for_, ends_pass=self.how == "black-hole")
+        )
+        return f"stall {words.sides(self.from_)}"
+
+
+def _senders(who: tuple[Side, ...]) -> str:
+    return "both sides send" if len(who) == 2 else f"{words.sides(who)} sends"
