@@ -6,9 +6,12 @@ from typing import Any
 
 import re2
 
+from wsinspect.model.plans import HandshakePlan, Hit, Plan
 from wsinspect.rules import jsonpath
 from wsinspect.rules.actions import ACTIONS, Action
+from wsinspect.rules.handshake_turn import HandshakeTurn
 from wsinspect.rules.template import Template, Value
+from wsinspect.rules.turn import Turn
 
 
 def action(word: str, **fields: Any) -> Action:
@@ -45,3 +48,25 @@ def paths(*texts: str) -> tuple[jsonpath.Path, ...]:
 
 def by_path(values: dict[str, Any]) -> dict[jsonpath.Path, Value]:
     return {jsonpath.parse(path): Value.parse(value) for path, value in values.items()}
+
+
+def plan_of(turn: Turn, *actions: Action) -> Plan:
+    """The plan after these actions of one rule, as the engine makes it."""
+    did = tuple(word for each in actions if (word := each.apply(turn)))
+    turn.hits.append(Hit("r", did))
+    plan = turn.plan()
+    assert plan is not None
+    return plan
+
+
+def handshake_plan_of(turn: HandshakeTurn, *actions: Action) -> HandshakePlan:
+    did = tuple(word for each in actions if (word := each.apply_handshake(turn)))
+    turn.hits.append(Hit("r", did))
+    plan = turn.plan()
+    assert plan is not None
+    return plan
+
+
+def did(plan: Plan | HandshakePlan) -> str:
+    """What was done, in words."""
+    return "; ".join(plan.hits[0].did)

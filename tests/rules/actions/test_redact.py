@@ -7,22 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.rules.actions.make import action, paths, regexes, template
+from tests.rules.actions.make import action, paths, plan_of, regexes, template
 from tests.rules.talk import FakeTalk
 from wsinspect.model import Altered, Ended, Failed, How, Notice, Opcode, Opened, Requested, Side
-from wsinspect.model.plans import Fate, Hit, Plan, Send
+from wsinspect.model.plans import Fate, Hit, Send
 from wsinspect.rules.actions import Action, On
 from wsinspect.rules.turn import Turn
 
 PSEUDONYM = re.compile("‹redacted:[0-9a-f]{8}›")
-
-
-def judged(turn: Turn, *actions: Action) -> Plan:
-    did = tuple(word for each in actions if (word := each.apply(turn)))
-    turn.hits.append(Hit("r", did))
-    plan = turn.plan()
-    assert plan is not None
-    return plan
 
 
 def text_of(captured: bytes | None) -> str:
@@ -32,7 +24,7 @@ def text_of(captured: bytes | None) -> str:
 
 def test_what_passes_stays_and_the_capture_has_a_pseudonym() -> None:
     redact = action("redact", regex=regexes("tok_[a-z0-9]+"))
-    plan = judged(FakeTalk().turn("login tok_abc123 now"), redact)
+    plan = plan_of(FakeTalk().turn("login tok_abc123 now"), redact)
     assert plan.payload is None
     assert not plan.touches
     assert PSEUDONYM.sub("*", text_of(plan.captured)) == "login * now"
@@ -42,9 +34,9 @@ def test_what_passes_stays_and_the_capture_has_a_pseudonym() -> None:
 def test_the_same_secret_has_the_same_pseudonym_everywhere() -> None:
     redact = action("redact", regex=regexes("token=([a-z]+)"), json=paths("$.token"), query=("token",))
     talk = FakeTalk()
-    in_text = PSEUDONYM.findall(text_of(judged(talk.turn("token=secret token=other"), redact).captured))
+    in_text = PSEUDONYM.findall(text_of(plan_of(talk.turn("token=secret token=other"), redact).captured))
     in_json = PSEUDONYM.findall(
-        json.loads(text_of(judged(talk.turn({"token": "secret"}), redact).captured))["token"]
+        json.loads(text_of(plan_of(talk.turn({"token": "secret"}), redact).captured))["token"]
     )
     handshake = talk.handshake()
     redact.apply_handshake(handshake)
@@ -55,26 +47,26 @@ def test_the_same_secret_has_the_same_pseudonym_everywhere() -> None:
 
 def test_only_groups_are_hidden_where_the_pattern_has_some() -> None:
     redact = action("redact", regex=regexes('"user":"([^"]*)","pass":"([^"]*)"', "z(1)|z(2)|z3"))
-    captured = text_of(judged(FakeTalk().turn('{"user":"u","pass":"p"} z2 z3'), redact).captured)
+    captured = text_of(plan_of(FakeTalk().turn('{"user":"u","pass":"p"} z2 z3'), redact).captured)
     assert PSEUDONYM.sub("*", captured) == '{"user":"*","pass":"*"} z* *'
 
 
 def test_patterns_that_overlap_hide_the_whole_and_never_each_other_s_pseudonyms() -> None:
     redact = action("redact", regex=regexes("abcd", "cdef", "[0-9a-f]{4}g", "q"))
-    captured = text_of(judged(FakeTalk().turn("xabcdefg q"), redact).captured)
+    captured = text_of(plan_of(FakeTalk().turn("xabcdefg q"), redact).captured)
     assert PSEUDONYM.sub("*", captured) == "x* *"
 
 
 def test_nested_groups_are_hidden_once() -> None:
     redact = action("redact", regex=regexes("key (ab(cd))"))
-    captured = text_of(judged(FakeTalk().turn("key abcd!"), redact).captured)
+    captured = text_of(plan_of(FakeTalk().turn("key abcd!"), redact).captured)
     assert PSEUDONYM.sub("*", captured) == "key *!"
 
 
 def test_values_of_any_type_at_json_paths() -> None:
     redact = action("redact", json=paths("$.secrets[*]", "$.gone"))
     secrets = ["s", 5, None, {"a": [1]}, ["x"], True]
-    captured = json.loads(text_of(judged(FakeTalk().turn({"secrets": secrets, "b": 1}), redact).captured))
+    captured = json.loads(text_of(plan_of(FakeTalk().turn({"secrets": secrets, "b": 1}), redact).captured))
     assert captured["b"] == 1
     assert all(PSEUDONYM.fullmatch(each) for each in captured["secrets"])
     assert len(set(captured["secrets"])) == len(secrets)
@@ -83,14 +75,14 @@ def test_values_of_any_type_at_json_paths() -> None:
 def test_nothing_to_hide_leaves_the_capture_alone() -> None:
     redact = action("redact", regex=regexes("zzz"), json=paths("$.token"))
     for payload in ({"a": 1}, "plain", b"\x00\xff"):
-        assert judged(FakeTalk().turn(payload), redact).captured is None
+        assert plan_of(FakeTalk().turn(payload), redact).captured is None
 
 
 def test_binary_messages_and_control_frames() -> None:
     redact = action("redact", regex=regexes("secret"))
-    assert text_of(judged(FakeTalk().turn(b"a secret"), redact).captured).startswith("a ‹")
+    assert text_of(plan_of(FakeTalk().turn(b"a secret"), redact).captured).startswith("a ‹")
     turn = FakeTalk().control(Opcode.CLOSE, b"\x03\xe8secret")
-    captured = judged(turn, redact).captured
+    captured = plan_of(turn, redact).captured
     assert captured is not None
     assert captured.startswith(b"\x03\xe8")
     assert b"secret" not in captured
@@ -109,7 +101,7 @@ def test_a_message_that_a_rule_changes_is_hidden_before_and_after(first: bool) -
             return ""
 
     both = [redact, Change("r")]
-    plan = judged(turn, *(both if first else reversed(both)))
+    plan = plan_of(turn, *(both if first else reversed(both)))
     assert plan.payload == changed
     before, after = json.loads(text_of(plan.captured)), json.loads(text_of(plan.captured_after))
     assert PSEUDONYM.fullmatch(before["token"])
@@ -124,7 +116,7 @@ def test_what_a_rule_sends_beside_it_and_notes_are_hidden_too() -> None:
     note = action("note", text=template("it said {{text}}"))
     turn = FakeTalk().turn("s3cret")
     turn.effects += [Send("r", Side.CLIENT, Opcode.TEXT, b"you said s3cret"), Send("r", Side.CLIENT, 9, b"x")]
-    plan = judged(turn, note, redact)
+    plan = plan_of(turn, note, redact)
     first, second = plan.effects
     assert isinstance(first, Send)
     assert first.payload == b"you said s3cret"
@@ -139,7 +131,7 @@ def test_a_payload_that_is_not_known_is_kept_out(flaw: dict[str, Any]) -> None:
     turn = FakeTalk().turn("half of it")
     assert turn.message is not None
     turn.message = replace(turn.message, **flaw)
-    plan = judged(turn, action("redact", regex=regexes("secret")))
+    plan = plan_of(turn, action("redact", regex=regexes("secret")))
     assert plan.uncaptured
     assert "not known" in plan.notes[0]
 
@@ -151,7 +143,7 @@ def test_a_redaction_that_fails_keeps_the_message_out_and_lets_it_pass() -> None
 
     turn = Stubborn().turn({"token": "s3cret"})
     turn.effects.append(Send("r", Side.CLIENT, Opcode.TEXT, b'{"token":"s3cret"}'))
-    plan = judged(turn, action("redact", json=paths("$.token")))
+    plan = plan_of(turn, action("redact", json=paths("$.token")))
     assert plan.uncaptured
     assert plan.fate is Fate.FORWARD
     assert not plan.touches
@@ -208,7 +200,7 @@ def test_patterns_go_through_all_text_of_a_handshake() -> None:
 def test_a_key_makes_pseudonyms_agree_between_runs_and_none_does_not() -> None:
     def pseudonym(**fields: Any) -> str:
         return text_of(
-            judged(FakeTalk().turn("abc"), action("redact", regex=regexes("abc"), **fields)).captured
+            plan_of(FakeTalk().turn("abc"), action("redact", regex=regexes("abc"), **fields)).captured
         )
 
     assert pseudonym(key="k") == pseudonym(key="k") != pseudonym(key="l")

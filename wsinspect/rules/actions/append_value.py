@@ -32,9 +32,8 @@ class AppendValue(Action):
             return "nothing appended: no decoder knows this payload"
         tree, did = turn.decoded.tree, []
         for path, value in self.values.items():
-            new = value.render(turn)
-            tree, count = path.append(tree, new)
-            did.append(f"append {words.shown(new)} to {path}" if count else f"no list at {path}")
+            tree, count = path.append(tree, value.render(turn))
+            did.append(f"append {words.shown(value)} to {path}" if count else f"no list at {path}")
         if tree is not turn.decoded.tree:
             turn.set_tree(tree)
         return ", ".join(did)

@@ -127,7 +127,11 @@ class Action:
         raise NotImplementedError
 
     def apply(self, turn: Turn) -> str:
-        """Act on a message, a control frame or an opening. Returns what was done, in words, or ""."""
+        """Act on a message, a control frame or an opening.
+
+        Returns what was done, in words, or "". The words hold nothing of the message (`words`). Raises
+        ValueError, with a sentence, where it cannot be done: the rule is then disabled for the connection.
+        """
         raise NotImplementedError
 
     def apply_handshake(self, turn: HandshakeTurn) -> str:

@@ -10,7 +10,7 @@ from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.actions.content import BASE64_FIELD, HEX_FIELD, JSON_FIELD, Content, check_control
 from wsinspect.rules.actions.shape import reshape
 from wsinspect.rules.fields import Field, Type
-from wsinspect.rules.template import Template, Value
+from wsinspect.rules.template import Expression, Template, Value
 from wsinspect.rules.turn import Turn
 
 MAX_FILE_BYTES = 16 << 20
@@ -55,6 +55,10 @@ class Payload(Action):
             source = Template.parse(_decoded(self.file, data)) if self.template else data
             self._content = Content(Opcode.BINARY, source)
         self._opcode = _OPCODES[self.as_] if self.as_ else None
+
+    def expressions(self) -> tuple[Expression, ...]:
+        source = self._content.source
+        return source.expressions if self.template and isinstance(source, Template) else super().expressions()
 
     def _what(self) -> str:
         return f"what {self.file.name} holds" if self.file is not None else self._content.explain()

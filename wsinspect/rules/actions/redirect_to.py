@@ -16,9 +16,7 @@ class RedirectTo(Action):
         "stay unless the URL has its own."
     )
     example = "redirect-to: ws://localhost:9000"
-    fields = (
-        Field("url", Type.URL, "ws://, wss://, http:// or https://, host, and port where it is needed."),
-    )
+    fields = (Field("url", Type.URL, "With ws, wss, http or https, a host, and a port where it is needed."),)
     short = "url"
     on = On.REQUEST
 

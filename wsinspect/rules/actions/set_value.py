@@ -41,9 +41,8 @@ class SetValue(Action):
             return "nothing set: no decoder knows this payload"
         tree, did = turn.decoded.tree, []
         for path, value in self.values.items():
-            new = value.render(turn)
-            tree, count = path.set(tree, new)
-            did.append(f"set {path} to {words.shown(new)}" if count else f"no place for {path}")
+            tree, count = path.set(tree, value.render(turn))
+            did.append(f"set {path} to {words.shown(value)}" if count else f"no place for {path}")
         if tree is not turn.decoded.tree:
             turn.set_tree(tree)
         return ", ".join(did)

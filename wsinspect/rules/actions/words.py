@@ -1,4 +1,8 @@
-"""Words for what actions do: values cut short, durations and sizes with their units."""
+"""Words for what actions do: values cut short, durations and sizes with their units.
+
+Words say what the rule says, never what a message holds: they go into the capture even where the message
+itself must not.
+"""
 
 from __future__ import annotations
 
