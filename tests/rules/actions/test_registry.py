@@ -10,7 +10,7 @@ from wsinspect.rules.actions import ACTIONS, GROUPS, Action, On
 from wsinspect.rules.fields import REQUIRED, Type
 
 EVERY = pytest.mark.parametrize("cls", ACTIONS.values(), ids=ACTIONS.keys())
-HELPERS = {"base", "words", "content", "shape", "seeded", "headers", "toxic", "__init__"}
+HELPERS = {"base", "words", "content", "shape", "seeded", "headers", "toxic", "tree", "__init__"}
 
 
 def test_each_file_has_its_action_in_the_registry() -> None:

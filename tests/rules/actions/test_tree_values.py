@@ -54,6 +54,15 @@ def test_what_a_value_was_stands_in_no_word() -> None:
     assert "Ada" not in did(plan)
 
 
+def test_braces_that_are_text_and_values_that_are_the_message_s_own() -> None:
+    act = action("set", values=by_path({"$.price": "{{'{{'}}x", "$.items": [1]}))
+    turn = FakeTalk().turn(MESSAGE)
+    act.apply(turn)
+    assert turn.decoded is not None
+    turn.decoded.tree["items"].append(2)
+    assert after(plan_of(FakeTalk().turn(MESSAGE), act)) == {**MESSAGE, "price": "{{x", "items": [1]}
+
+
 def test_a_second_set_builds_on_the_first() -> None:
     turn = FakeTalk().turn(MESSAGE)
     plan = plan_of(
@@ -70,7 +79,7 @@ def test_places_that_are_not_there_are_said_and_nothing_passes_changed() -> None
     assert did(plan) == "no place for $.no.where"
     plan = plan_of(FakeTalk().turn(MESSAGE), action("remove", paths=paths("$.no", "$.where")))
     assert plan.payload is None
-    assert did(plan) == "nothing removed: no $.no or $.where"
+    assert did(plan) == "no $.no, no $.where"
     plan = plan_of(FakeTalk().turn(MESSAGE), action("append", values=by_path({"$.user": 1})))
     assert plan.payload is None
     assert did(plan) == "no list at $.user"
@@ -94,7 +103,7 @@ def test_remove() -> None:
     act = action("remove", paths=paths("$.items[*].s", "$.price", "$.gone"))
     plan = plan_of(FakeTalk().turn(MESSAGE), act)
     assert after(plan) == {"user": {"name": "Ada"}, "items": [{"id": 1}, {"id": 2}]}
-    assert did(plan) == "remove $.items[*].s (2 values), remove $.price"
+    assert did(plan) == "remove $.items[*].s (2 places), remove $.price, no $.gone"
     assert act.explain() == "remove $.items[*].s, $.price and $.gone"
 
 

@@ -54,6 +54,7 @@ class Replace(Action):
         if (self.text is not None and not self.text.text) or self.bytes_ == b"":
             raise ValueError("nothing to replace: the text is empty")
         self._pieces = tuple(self._compiled()) if self.regex is not None else ()
+        self._done = f"replace {self._change()}"
 
     def _compiled(self) -> Iterator[Any]:
         """The replacement as bytes, numbers of groups and expressions; only what the rule says is read."""
@@ -105,7 +106,7 @@ class Replace(Action):
         if not count:
             return f"nothing replaced: no {self._what()}"
         turn.set_payload(payload)
-        return f"replace {self._change()}" + (f" ({words.times(count)})" if count > 1 else "")
+        return f"{self._done} ({words.times(count)})" if count > 1 else self._done
 
     def _replaced(self, turn: Turn) -> tuple[bytes, int]:
         if self.regex is not None:
