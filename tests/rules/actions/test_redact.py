@@ -215,6 +215,7 @@ def test_what_it_acts_on_depends_on_its_fields() -> None:
     assert action("redact", json=paths("$.a")).acts_on() == On.DATA
     assert action("redact", regex=regexes("a")).acts_on() == On.FRAMES | On.HANDSHAKE
     assert action("redact", regex=regexes("a")).is_private()
+    assert headers.everywhere
 
 
 def test_explain_and_refusals() -> None:

@@ -86,6 +86,18 @@ def test_a_match_while_it_is_being_repeated_does_not_start_it_again() -> None:
     assert len(sends(act, talk.turn("x", now_ns=201 * MS))) == 1
 
 
+def test_what_was_begun_before_a_reload_is_stopped_after_it() -> None:
+    """A reload makes new actions and hands them the memories of the old ones."""
+    old, new = (action("send", to=Side.CLIENT, ping=template(""), every=1.0) for _ in range(2))
+    talk = FakeTalk()
+    (sent,) = sends(old, talk.turn("x"))
+    talk.memories[id(new)] = talk.memories.pop(id(old))
+    turn = talk.turn("x")
+    assert new.is_running(turn)
+    new.stop(turn)
+    assert turn.effects == [StopSending(sent.key)]
+
+
 def test_two_actions_of_one_rule_are_stopped_apart() -> None:
     one, two = (action("send", to=Side.CLIENT, ping=template(""), every=1.0) for _ in range(2))
     assert sends(one, FakeTalk().turn("x"))[0].key != sends(two, FakeTalk().turn("x"))[0].key

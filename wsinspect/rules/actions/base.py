@@ -65,6 +65,9 @@ class Action:
     once: ClassVar[bool] = False
     """It does something to the connection: where the conditions are known at the opening, it acts there,
     once, and the rule need not look at messages."""
+    everywhere: ClassVar[bool] = False
+    """Where `when` names no kind, the rule reaches all that it acts on, and not data messages alone: a secret
+    must not slip out in a ping or a header."""
     terminal: ClassVar[bool] = False
     """Nothing may follow it in `then`."""
     private: ClassVar[bool] = False

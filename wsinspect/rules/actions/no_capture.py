@@ -12,6 +12,7 @@ class NoCapture(Action):
     example = "no-capture"
     on = On.FRAMES
     private = True
+    everywhere = True
 
     def explain(self) -> str:
         return "keep it out of the capture"

@@ -43,6 +43,7 @@ class Redact(Action):
     short = "regex"
     on = On.FRAMES | On.HANDSHAKE
     private = True
+    everywhere = True
 
     regex: tuple[Any, ...]
     json: tuple[Path, ...]

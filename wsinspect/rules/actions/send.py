@@ -83,7 +83,8 @@ class SendAction(Action):
             return ""
         turn.effects += self._sends([content.render(turn) for content in self._contents])
         if self.every is not None:
-            turn.memory(self)["ends_ns"] = turn.now_ns + self._lasts_ms() * 1e6
+            ends_ns = turn.now_ns + self._lasts_ms() * 1e6
+            turn.memory(self).update(ends_ns=ends_ns, key=self._key)  # after a reload, the key is another
         return f"send {words.listed(content.explain() for content in self._contents)} to the {self.to.word}"
 
     def _sends(self, payloads: list[bytes]) -> list[Send]:
@@ -118,6 +119,7 @@ class SendAction(Action):
         return ends_ns is not None and turn.now_ns < ends_ns
 
     def stop(self, turn: Turn) -> str:
-        turn.memory(self).pop("ends_ns", None)
-        turn.effects.append(StopSending(self._key))
+        memory = turn.memory(self)
+        memory.pop("ends_ns", None)
+        turn.effects.append(StopSending(memory.pop("key", self._key)))
         return f"stop sending to the {self.to.word}"

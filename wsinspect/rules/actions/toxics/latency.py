@@ -19,6 +19,7 @@ class Latency(Toxic):
     )
     on = On.FRAMES
     once = False
+    everywhere = True
 
     latency: int
     jitter: int
