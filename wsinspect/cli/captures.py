@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wsinspect.cli.narration import data_out, say
-from wsinspect.cli.parser import Parser, did_you_mean, one_of
-from wsinspect.errors import CaptureLocked, NotFound, UsageError
+from wsinspect.cli.parser import Parser, one_of
+from wsinspect.errors import CaptureLocked, NotFound, UsageError, did_you_mean
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

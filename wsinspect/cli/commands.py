@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsinspect.cli.parser import Parser, did_you_mean
-from wsinspect.errors import UsageError
+from wsinspect.cli.parser import Parser
+from wsinspect.errors import UsageError, did_you_mean
 
 COMMANDS = {
     "run": "a proxy, and the screen that shows its traffic (the default)",

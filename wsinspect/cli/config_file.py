@@ -11,8 +11,7 @@ import yaml
 
 from wsinspect.cli.commands import COMMANDS, load
 from wsinspect.cli.config import options_of
-from wsinspect.cli.parser import did_you_mean
-from wsinspect.errors import UsageError
+from wsinspect.errors import UsageError, did_you_mean
 
 _NOT_FOR_FILES = {"help", "no-config"}
 _BOOL = "tag:yaml.org,2002:bool"

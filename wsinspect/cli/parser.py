@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from wsinspect.errors import UsageError
+from wsinspect.errors import UsageError, did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,12 +52,6 @@ class Parser(argparse.ArgumentParser):
             names = list(action.choices)
             nearest = did_you_mean(str(value), names)
             raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(names)}{nearest}")
-
-
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing where no name is near."""
-    near = difflib.get_close_matches(word, list(names), 1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def one_of(*names: str) -> Callable[[str], str]:
