@@ -1,8 +1,8 @@
 """What may stand in a rule file: the types of fields, once, for loading, the JSON Schema and the docs.
 
-Each condition and each action names its fields with these; `schema.py` reads YAML by them and raises what is
-wrong with its place in the file. A value arrives in the action already converted: units applied, words
-checked, regexes compiled.
+Each condition and each action names its fields with these; `values.py` reads YAML by them and says what is
+wrong with its place in the file, `schema.py` makes the JSON Schema of them. A value arrives in the action
+already converted: units applied, words checked, regexes compiled.
 """
 
 from __future__ import annotations
@@ -78,6 +78,43 @@ class Type(enum.Enum):
     """becomes tuple[str, ...]"""
     CONDITION = "condition"
     """as `when`; becomes a compiled condition"""
+
+    # What conditions and rules are made of, beside the above.
+    CONDITIONS = "list of conditions"
+    """becomes tuple[Condition, ...]"""
+    AFTER = "condition, with `within`"
+    """becomes `conditions.Earlier`"""
+    TEXT_TEST = "test of a text"
+    """a glob, a list, or operators; becomes a `predicates.Predicate`, as all tests do"""
+    FOLDED_TEST = "test of a text, whatever its case"
+    NUMBER_TEST = "test of a number"
+    SIZE_TEST = "test of a size"
+    DURATION_TEST = "test of a duration"
+    BYTES_TEST = "bytes in hex, with ?? for any"
+    """becomes `conditions.BytesTest`"""
+    NAMED_TESTS = "mapping of names to tests of texts"
+    """becomes dict[str, Predicate]"""
+    HEADER_TESTS = "mapping of header names to tests of texts"
+    """becomes dict[str, Predicate], the names in small letters"""
+    QUERY_TEST = "mapping of parameters to tests of texts, or a test of the query"
+    JSON_TESTS = "mapping of JSON paths to tests"
+    """becomes dict[Path, Predicate]"""
+    CAPTURED_TESTS = "mapping of captured names to tests"
+    """becomes dict[str, Predicate]"""
+    COUNTERS = "mapping of rules to tests of a number"
+    """becomes dict[str, Predicate]"""
+    KINDS = "kind, or a list of kinds"
+    """becomes tuple[str, ...]"""
+    ADDRESSES = "address or network, or a list of them"
+    """becomes a tuple of networks"""
+    CAPTURES = "mapping of names to places"
+    """`{id: $.id}`; becomes dict[str, captures.Source]"""
+    VARS = "mapping of names to values"
+    """becomes dict[str, Any], as JSON"""
+    ACTIONS = "list of actions"
+    """becomes tuple[Action, ...]"""
+    RULES = "list of rules"
+    TESTS = "list of tests"
 
 
 REQUIRED = object()

@@ -1,0 +1,264 @@
+"""Tests of values, read: a bare value, a list, or a mapping of operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from wsinspect.rules import regexes, units, values
+from wsinspect.rules.actions import words
+from wsinspect.rules.conditions import BytesTest
+from wsinspect.rules.marked import Items, Node, Pairs, Scalar, kind_of
+from wsinspect.rules.predicates import (
+    AllOf,
+    Contains,
+    ContainsTemplate,
+    Equals,
+    EqualsTemplate,
+    Exists,
+    Glob,
+    OneOf,
+    Predicate,
+    Regex,
+    Within,
+)
+from wsinspect.rules.reading import Reading, Wrong
+from wsinspect.rules.scalars import bool_value, json_value, text_value
+from wsinspect.rules.template import Template
+
+TEXT_OPERATORS = ("equals", "contains", "glob", "regex", "in", "exists")
+NUMBER_OPERATORS = ("equals", "in", "gt", "ge", "lt", "le")
+JSON_OPERATORS = ("equals", "in", "contains", "glob", "regex", "exists", "gt", "ge", "lt", "le")
+
+OPERATOR_DOCS = {
+    "equals": "exactly this value",
+    "contains": "this text is part of it; of a list, this value is one of its elements",
+    "glob": "the whole of it, `*` being any run of characters and `?` any one",
+    "regex": "an RE2 pattern is found anywhere in it",
+    "in": "one of a list",
+    "exists": "whether there is such a value at all",
+    "gt": "greater than",
+    "ge": "greater or equal",
+    "lt": "less than",
+    "le": "less or equal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A sort of number: how it is read and how it is said."""
+
+    read: Callable[[str], float]
+    say: Callable[[float], str]
+
+
+NUMBER = Amount(units.number, words.number)
+SIZE = Amount(units.size_bytes, lambda value: words.size(int(value)))
+DURATION = Amount(units.duration_ms, words.duration)
+
+_SLIPS = {"=": "equals", "==": "equals", "eq": "equals", ">": "gt", ">=": "ge", "<": "lt", "<=": "le"} | {
+    "gte": "ge",
+    "lte": "le",
+    "min": "ge",
+    "max": "le",
+    "matches": "regex",
+    "like": "glob",
+    "starts-with": "glob: 'text*'",
+    "ends-with": "glob: '*text'",
+}
+
+
+def _operators(
+    reading: Reading, node: Pairs, names: tuple[str, ...], read_one: Callable[[str, Node], Predicate]
+) -> Predicate:
+    hints = {slip: f"; write {name}" for slip, name in _SLIPS.items()}
+    entries = reading.entries(node, "a test", names, hints)
+    if not entries:
+        raise Wrong(node, f"a test is wanted: {', '.join(names)}")
+    tests = values.each_of(
+        reading, [key for key, _ in entries.values()], lambda key: _one(entries, key, read_one)
+    )
+    return tests[0] if len(tests) == 1 else AllOf(tests)
+
+
+def _one(
+    entries: Mapping[str, tuple[Scalar, Node]], key: Node, read_one: Callable[[str, Node], Predicate]
+) -> Predicate:
+    assert isinstance(key, Scalar)
+    return read_one(key.text, entries[key.text][1])
+
+
+# ---------------------------------------------------------------------------------------------- texts
+
+
+def text_test(reading: Reading, node: Node, *, fold: bool = False) -> Predicate:
+    """A test of a text. `fold`: the text it is given is in small letters."""
+    match node:
+        case Scalar():
+            return values.of_text(node, lambda text: _bare_text(text, fold))
+        case Items():
+            return OneOf(values.several(reading, node, lambda each: text_test(reading, each, fold=fold)))
+        case Pairs():
+            return _operators(reading, node, TEXT_OPERATORS, lambda name, at: _text(reading, name, at, fold))
+
+
+def _text(reading: Reading, name: str, node: Node, fold: bool) -> Predicate:
+    match name:
+        case "equals":
+            return values.of_text(node, lambda text: _equals(text, fold))
+        case "contains":
+            return values.of_text(node, lambda text: _contains(text, fold))
+        case "glob":
+            return values.of_text(node, lambda text: Glob(_no_template(text), fold=fold))
+        case "regex":
+            return values.of_text(node, lambda text: Regex(f"(?i:{text})" if fold else text))
+        case "in":
+            return OneOf(
+                values.several(
+                    reading, node, lambda each: values.of_text(each, lambda text: _equals(text, fold))
+                )
+            )
+        case _:
+            return Exists(values.scalar(node, bool_value))
+
+
+def _bare_text(text: str, fold: bool) -> Predicate:
+    if "{{" not in text and regexes.is_glob(text):
+        return Glob(text, fold=fold)
+    return _equals(text, fold)
+
+
+def _equals(text: str, fold: bool = False) -> Predicate:
+    template = Template.parse(text)
+    if template.constant is None:
+        return EqualsTemplate(template)
+    return Equals(template.constant.lower() if fold else template.constant)
+
+
+def _contains(text: str, fold: bool = False) -> Predicate:
+    template = Template.parse(text)
+    if template.constant is None:
+        return ContainsTemplate(template)
+    if not template.constant:
+        raise ValueError("an empty text is part of every text")
+    return Contains(template.constant.lower() if fold else template.constant)
+
+
+def _no_template(text: str) -> str:
+    if "{{" in text:
+        raise ValueError("{{…}} can stand in equals and contains, not in a pattern")
+    return text
+
+
+# --------------------------------------------------------------------------------------------- numbers
+
+
+def number_test(reading: Reading, node: Node, amount: Amount, *, exact: bool = True) -> Predicate:
+    """A test of a number. `exact`: one bare value makes sense."""
+    match node:
+        case Scalar():
+            return values.scalar(node, lambda each: _bare_number(each, amount, exact))
+        case Items():
+            return OneOf(
+                values.several(reading, node, lambda each: number_test(reading, each, amount, exact=exact))
+            )
+        case Pairs():
+            return _operators(
+                reading, node, NUMBER_OPERATORS, lambda name, at: _number(reading, name, at, amount)
+            )
+
+
+def _bare_number(scalar: Scalar, amount: Amount, exact: bool) -> Predicate:
+    if scalar.style in (">", "|"):
+        raise ValueError('a comparison must stand in quotes: ">1000"')
+    text = text_value(scalar)
+    bounds = units.bounds(text, amount.read)
+    if not exact and bounds.low == bounds.high:
+        raise ValueError(f'{text!r} would have to be met to the microsecond: write ">{text}" or a range')
+    return Within(bounds, amount.say)
+
+
+def _number(reading: Reading, name: str, node: Node, amount: Amount) -> Predicate:
+    match name:
+        case "equals":
+            return _value(node, amount)
+        case "in":
+            return OneOf(values.several(reading, node, lambda each: _value(each, amount)))
+        case _:
+            return Within(units.OPERATORS[name](values.of_text(node, amount.read)), amount.say)
+
+
+def _value(node: Node, amount: Amount) -> Predicate:
+    value = values.of_text(node, amount.read)
+    return Within(units.Bounds(value, value), amount.say)
+
+
+# ------------------------------------------------------------------------------------------------ JSON
+
+
+def json_test(reading: Reading, node: Node) -> Predicate:
+    """A test of a value in a decoded message."""
+    match node:
+        case Scalar():
+            return values.scalar(node, _bare_json)
+        case Items():
+            return OneOf(values.several(reading, node, lambda each: json_test(reading, each)))
+        case Pairs():
+            if not any(key.text in JSON_OPERATORS or key.text in _SLIPS for key, _ in node.pairs):
+                raise Wrong(node, "a test is wanted here; to compare with an object write {equals: {…}}")
+            return _operators(reading, node, JSON_OPERATORS, lambda name, at: _json(reading, name, at))
+
+
+def _bare_json(scalar: Scalar) -> Predicate:
+    value = json_value(scalar)
+    if not isinstance(value, str):
+        return Equals(value)
+    sign = value[:2].rstrip("0123456789. ")
+    if sign in units.SIGNS and value[len(sign) :].strip()[:1].isdigit():
+        rest = value[len(sign) :].strip()
+        raise ValueError(
+            f'{value!r}: write {{{units.SIGNS[sign]}: {rest}}}, or {{equals: "{value}"}} for the text'
+        )
+    return _bare_text(value, fold=False)
+
+
+def _json(reading: Reading, name: str, node: Node) -> Predicate:
+    match name:
+        case "equals":
+            return _json_equals(reading, node)
+        case "in":
+            return OneOf(values.several(reading, node, lambda each: _json_equals(reading, each)))
+        case "contains":
+            if isinstance(node, Scalar):
+                value = values.scalar(node, json_value)
+                return (
+                    values.scalar(node, lambda _: _contains(value))
+                    if isinstance(value, str)
+                    else Contains(value)
+                )
+            return Contains(values.plain_json(reading, node))
+        case "glob" | "regex" | "exists":
+            return _text(reading, name, node, fold=False)
+        case _:
+            value = values.scalar(node, json_value)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise Wrong(node, f"{name} compares numbers, not {kind_of(node)}")
+            return Within(units.OPERATORS[name](value), words.number)
+
+
+def _json_equals(reading: Reading, node: Node) -> Predicate:
+    value = values.plain_json(reading, node)
+    return values.scalar(node, lambda _: _equals(value)) if isinstance(value, str) else Equals(value)
+
+
+# ----------------------------------------------------------------------------------------------- bytes
+
+
+def bytes_test(reading: Reading, node: Node) -> BytesTest:
+    if isinstance(node, Scalar):
+        return values.of_text(node, BytesTest)
+    entries = reading.entries(node, "a test of bytes", BytesTest.HOWS)
+    if len(entries) != 1:
+        raise Wrong(node, f"one of {', '.join(BytesTest.HOWS)} is wanted here")
+    ((how, (_, value)),) = entries.items()
+    return values.of_text(value, lambda text: BytesTest(text, how))
