@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 class Talk(Protocol):
     """The state of one connection, as actions and templates see it (`engine.ConnectionRules` is one)."""
 
-    values: dict[str, Any]
-    """`vars` of the files, then what `capture` took; by name."""
-    rng: random.Random
-    """Seeded by the file's seed and the connection's number: it repeats."""
+    @property
+    def values(self) -> dict[str, Any]:
+        """`vars` of the files, then what `capture` took; by name."""
+
+    @property
+    def rng(self) -> random.Random:
+        """Seeded by the file's seed and the connection's number: it repeats."""
 
     def decode(self, side: Side, opcode: int, payload: bytes) -> Decoded | None: ...
     def encode(self, decoded: Decoded, tree: Any) -> bytes: ...

@@ -1,0 +1,444 @@
+"""The rules of one connection at work: handshake, opening, messages and control frames in, plans out.
+
+    rules = ConnectionRules(ruleset, requested, conn=7, decoder=decoder)
+    plan = rules.judge_request(now_ns)          HandshakePlan or None
+    plan = rules.judge_response(answer, now_ns)
+    rules.opened_fact(opened, decoder)          the 101's facts; from here on it is a `model.plans.Judge`
+    watch = rules.watch(side)                   what of a direction has to be shown to it
+    plan = rules.opened(now_ns), .message(message, now_ns), .control(frame, now_ns)
+
+Nothing raises: a rule whose condition or action does is off for this connection, `take_notices` says so, and
+the message goes on as if the rule were not there. A rule that keeps something out of the capture stays on,
+and what it failed at is kept out as a whole.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested, Side
+from wsinspect.model.plans import Fate, HandshakePlan, Hit, Plan, Watch
+from wsinspect.rules import captures
+from wsinspect.rules.actions.base import On
+from wsinspect.rules.conditions import Condition
+from wsinspect.rules.connection_facts import ConnectionFacts
+from wsinspect.rules.conversation import Conversation, RuleState
+from wsinspect.rules.drafts import Draft
+from wsinspect.rules.handshake_turn import HandshakeTurn
+from wsinspect.rules.lanes import Lane, Lanes, Latch, Selector
+from wsinspect.rules.reach import KIND_OF_OPCODE, ON_OF_KIND, Kind
+from wsinspect.rules.rule import Rule
+from wsinspect.rules.ruleset import RuleSet
+from wsinspect.rules.turn import Turn
+from wsinspect.rules.view import View
+
+NOTICE_CHARS = 500
+MAX_NOTICES = 100
+
+type Notices = list[tuple[str, str]]
+
+
+class ConnectionRules:
+    """The `Judge` of one connection, and the `Talk` of its actions."""
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        requested: Requested,
+        *,
+        conn: int = 0,
+        decoder: Decoder | None = None,
+        shadow: bool = False,
+        epoch_ns: int = 0,
+    ) -> None:
+        """`shadow`: plans are marked so, to be recorded and not carried out. `epoch_ns`: to be added to
+        `now_ns` for the time since 1970."""
+        self.ruleset = ruleset
+        self.conn = conn
+        self.decoder = decoder
+        self.shadow = shadow
+        self.facts = ConnectionFacts(requested)
+        self.conversation = Conversation(values=dict(ruleset.vars))
+        self._epoch_ns = epoch_ns
+        self._captured: set[str] = set()
+        self._rng: random.Random | None = None
+        self._memories: dict[int, dict[str, Any]] = {}
+        self._notices: Notices = []
+        self._decoded: tuple[bytes, Decoded | None] | None = None
+        """The last payload, and what it says: conditions, actions and templates all ask."""
+        self._view = View(self, self.facts, self.conversation, self._memories)
+        self._lanes: Lanes
+        self._compile()
+
+    def _compile(self) -> None:
+        """Drop the rules that cannot match this connection; share the rest with connections like it."""
+        self.facts.answers.clear()
+        alive = self.ruleset.alive(self.facts)
+        self._lanes = self.ruleset.lanes(alive, getattr(self.decoder, "text_is_json", False))
+        self._by_opcode = self._lanes.by_opcode
+        self._extras = self._lanes.extras
+
+    # --------------------------------------------------------------------------------------------- Talk
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return self.conversation.values
+
+    @property
+    def rng(self) -> random.Random:
+        """Made when it is first asked for: it takes 2.5 KB."""
+        if self._rng is None:
+            seed = self.ruleset.seed
+            self._rng = random.Random() if seed is None else random.Random(f"{seed}:{self.conn}")
+        return self._rng
+
+    def decode(self, side: Side, opcode: int, payload: bytes) -> Decoded | None:
+        """A payload is decoded once, whoever asks: decoders of some protocols count what they are asked."""
+        last = self._decoded
+        if last is not None and last[0] is payload:
+            return last[1]
+        decoded = None if self.decoder is None else self.decoder.decode(side, opcode, payload)
+        self._decoded = (payload, decoded)
+        return decoded
+
+    def encode(self, decoded: Decoded, tree: Any) -> bytes:
+        """Raises ValueError for a tree that the codec cannot carry."""
+        if self.decoder is None:
+            raise ValueError("there is no decoder")
+        return self.decoder.encode(decoded, tree)
+
+    def builtin(self, name: str) -> Any:
+        view = self._view
+        match name:
+            case "conn":
+                return self.conn
+            case "n":
+                return self.conversation.index(view.side, view.kind)
+            case "now":
+                return (view.now_ns + self._epoch_ns) / 1e9
+            case "url" | "host" | "path" | "client":
+                return getattr(self.facts, name)
+            case _:
+                raise KeyError(name)
+
+    # --------------------------------------------------------------------------------------- handshakes
+
+    def judge_request(self, now_ns: int) -> HandshakePlan | None:
+        """What is to become of the client's request."""
+        return self._handshake(Side.CLIENT, Kind.REQUEST, now_ns)
+
+    def judge_response(self, answer: Opened, now_ns: int) -> HandshakePlan | None:
+        """What is to become of the server's answer, of any status."""
+        self.facts.opened = answer
+        self._compile()
+        return self._handshake(Side.SERVER, Kind.RESPONSE, now_ns)
+
+    def _handshake(self, side: Side, kind: Kind, now_ns: int) -> HandshakePlan | None:
+        lane = self._lanes.at(side, kind)
+        if lane is None:
+            return None
+        view = self._view
+        view.set(side, kind, now_ns)
+        turn = HandshakeTurn(self, kind is Kind.RESPONSE, memories=self._memories)
+        on = ON_OF_KIND[kind]
+        for rule in lane.rules:
+            if self._matches(rule, view) and self._act_handshake(rule, on, turn) and rule.stop:
+                break
+        try:
+            plan = turn.plan()
+        except Exception as error:
+            self._say("rules", error)
+            return None
+        if plan is not None:
+            plan.shadow = self.shadow
+        return plan
+
+    def _act_handshake(self, rule: Rule, on: On, turn: HandshakeTurn) -> bool:
+        draft = Draft(turn)
+        try:
+            self._capture(rule)
+            did = [action.apply_handshake(turn) for action in rule.acting[on]]
+        except Exception as error:
+            draft.restore()
+            self._fail(rule, error)
+            return False
+        self._acted(rule, did, turn.hits)
+        return True
+
+    def opened_fact(self, opened: Opened, decoder: Decoder | None = None) -> None:
+        """The handshake's outcome: rules that it excludes are dropped. `decoder`: for the messages, chosen by
+        it; None leaves the one that is there."""
+        self.facts.opened = opened
+        if decoder is not None:
+            self.decoder = decoder
+        self._compile()
+
+    # -------------------------------------------------------------------------------------------- Judge
+
+    def watch(self, side: Side) -> Watch:
+        """What `side` sends and rules could match."""
+        data, control, private = self._lanes.watches(side)
+        return Watch(data, control, private and not self.shadow)
+
+    def opened(self, now_ns: int) -> Plan | None:
+        """The 101 went to the client."""
+        self.conversation.opened_ns = now_ns
+        lane = self._lanes.at(Side.SERVER, Kind.OPEN)
+        if lane is None:
+            return None
+        self._view.set(Side.SERVER, Kind.OPEN, now_ns)
+        try:
+            return self._judge(lane, lane.all)
+        except Exception as error:
+            return self._broken(error)
+        finally:
+            self._release()
+
+    def message(self, message: Message, now_ns: int) -> Plan | None:
+        """A data message, whole and inflated, or one whose payload is lost."""
+        side, opcode = message.side, message.opcode
+        lane = self._by_opcode[side][opcode]
+        self.conversation.data_counts[side] += 1
+        if lane is None and not self._extras:
+            return None
+        known = not message.lost and not message.truncated
+        sieve = lane.sieve if lane is not None and known and not self._extras else None
+        if sieve is not None and not sieve(message.payload):
+            return None
+        self._view.set_message(message, KIND_OF_OPCODE[opcode], now_ns)
+        return self._see(lane, known, found=sieve is not None)
+
+    def control(self, frame: Frame, now_ns: int) -> Plan | None:
+        """A ping, pong or close."""
+        side, kind = frame.side, KIND_OF_OPCODE[frame.opcode]
+        counts = self.conversation.control_counts
+        counts[side, kind] = counts.get((side, kind), 0) + 1
+        lane = self._by_opcode[side][frame.opcode]
+        if lane is None and not self._extras:
+            return None
+        self._view.set_control(frame, kind, now_ns)
+        return self._see(lane, not frame.truncated)
+
+    def take_notices(self) -> Notices:
+        """(code, sentence) of what went wrong in rules since the last call, each said once."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    # ------------------------------------------------------------------------------------------- judging
+
+    def _see(self, lane: Lane | None, known: bool, *, found: bool = False) -> Plan | None:
+        """Judge what the view shows. `known`: its payload came whole; `found`: the scan found something."""
+        try:
+            return self._judge_and_note(lane, known, found)
+        except Exception as error:
+            return self._broken(error)
+        finally:
+            self._release()
+
+    def _judge_and_note(self, lane: Lane | None, known: bool, found: bool) -> Plan | None:
+        """Judge, then note what later messages are asked about."""
+        view, conversation = self._view, self.conversation
+        if self._lanes.asks_rate:
+            conversation.rates[view.side].add(view.now_ns)
+        selector: Selector | None = None
+        latches: tuple[Latch, ...] = ()
+        if lane is not None and known:
+            found = found or lane.scan is None or lane.scan(view.payload)
+            selector = lane.all if found else lane.open
+            latches = lane.latches if found else lane.open_latches
+        elif lane is not None:
+            selector = lane.blind
+            latches = tuple(each for each in lane.latches if not each.condition.reads_payload)
+        came = [latch for latch in latches if self._holds(latch.condition)]
+        turn = self._stopped() if self._lanes.stops else None
+        plan = self._judge(lane, selector, turn)
+        for latch in came:
+            conversation.earlier[id(latch.after)] = view.now_ns
+        conversation.previous_ns = view.now_ns
+        return plan
+
+    def _judge(self, lane: Lane | None, selector: Selector | None, turn: Turn | None = None) -> Plan | None:
+        """Let each rule see the message as the ones before left it."""
+        if lane is not None and selector is not None:
+            turn = self._run(lane, selector, turn)
+        if turn is None:
+            return None
+        try:
+            plan = turn.plan()
+        except Exception as error:
+            self._say("rules", error)
+            turn.redactions.clear()
+            turn.uncaptured = True  # what was to be hidden stays hidden
+            plan = turn.plan()
+        if plan is not None:
+            plan.shadow = self.shadow
+        return plan
+
+    def _broken(self, error: Exception) -> Plan | None:
+        """A fault of ours: the message goes on; what could have been private is kept out of the capture."""
+        self._say("rules", error)
+        if not self.watch(self._view.side).private:
+            return None
+        return Plan((Hit("", ("the rules failed: kept out of the capture",)),), uncaptured=True)
+
+    def _release(self) -> None:
+        self._decoded = None
+        self._view.release()
+
+    def _run(self, lane: Lane, selector: Selector, turn: Turn | None) -> Turn | None:
+        view = self._view
+        on = ON_OF_KIND[view.kind]
+        numbers, at = selector.numbers(view), 0
+        while at < len(numbers):
+            number = numbers[at]
+            at += 1
+            rule = lane.rules[number]
+            if not self._matches(rule, view):
+                continue
+            if turn is None:
+                turn = self._turn()
+            acted = self._act(rule, on, turn)
+            if turn.payload is not view.payload:
+                # Later rules see what this one made of it, so other ones may be candidates now.
+                view.payload_is(turn.payload)
+                numbers, at = [each for each in lane.all.numbers(view) if each > number], 0
+            if turn.fate is Fate.DROP or (acted and rule.stop):
+                break
+        return turn
+
+    def _turn(self) -> Turn:
+        view = self._view
+        return Turn(
+            self, view.now_ns, view.side, view.message, view.frame, view.opcode, view.payload,
+            memories=self._memories,
+        )  # fmt: skip
+
+    def _matches(self, rule: Rule, view: View) -> bool:
+        """Whether the rule acts on what the view shows; counts its match."""
+        state = self.conversation.state(rule.id)
+        often = rule.often
+        if state.failed or (not often.always and often.over(state.matched, state.acted)):
+            return False
+        try:
+            if not rule.dynamic.test(view):
+                return False
+        except Exception as error:
+            self._fail(rule, error)
+            return False
+        state.matched += 1
+        if often.always:
+            return True
+        return often.wants(state.matched) and (often.chance >= 1 or self.rng.random() < often.chance)
+
+    def _act(self, rule: Rule, on: On, turn: Turn) -> bool:
+        draft = Draft(turn)
+        try:
+            self._capture(rule)
+            did = [action.apply(turn) for action in rule.acting[on]]
+        except Exception as error:
+            draft.restore()
+            if rule.private:
+                turn.uncaptured = True
+                turn.hits.append(Hit(rule.id, ("failed: kept out of the capture",)))
+            self._fail(rule, error)
+            return False
+        self._acted(rule, did, turn.hits)
+        return True
+
+    def _acted(self, rule: Rule, did: list[str], hits: list[Hit]) -> None:
+        self.conversation.state(rule.id).acted += 1
+        self.ruleset.hits.hit(rule.id)
+        hits.append(Hit(rule.id, tuple(each for each in did if each)))
+
+    def _capture(self, rule: Rule) -> None:
+        """Keep what the rule wants kept of this message."""
+        for name, source in rule.captures.items():
+            value = source.take(self._view)
+            if value is captures.NOTHING:
+                continue
+            if captures.small_enough(value):
+                self.values[name] = value
+                self._captured.add(name)
+            else:
+                self._note("rule-capture", f"rule {rule.id} could not keep {name}: the value is too large")
+
+    def _holds(self, condition: Condition) -> bool:
+        """A condition that only waits; where it raises it does not hold."""
+        try:
+            return condition.test(self._view)
+        except Exception as error:
+            self._say(condition.explain(), error)
+            return False
+
+    def _stopped(self) -> Turn | None:
+        """End what actions go on with until such a message comes."""
+        view = self._view
+        turn: Turn | None = None
+        for stop in self._lanes.stops:
+            if id(stop.action) not in self._memories or not stop.condition.reach & view.place:
+                continue
+            try:
+                if not stop.action.is_running(turn or view.as_turn()) or not stop.condition.test(view):
+                    continue
+                turn = turn or self._turn()
+                turn.hits.append(Hit(stop.rule.id, (stop.action.stop(turn),)))
+            except Exception as error:
+                self._say(stop.rule.id, error)
+        return turn
+
+    # ------------------------------------------------------------------------------------------ failures
+
+    def _fail(self, rule: Rule, error: Exception) -> None:
+        state = self.conversation.state(rule.id)
+        first = not state.failed and not state.told
+        state.told = True
+        state.failed = not rule.private
+        if first:
+            self.ruleset.hits.fail(rule.id)
+            what = (
+                "keeps what it fails at out of the capture" if rule.private else "is off for this connection"
+            )
+            self._note("rule-failed", f"rule {rule.id} failed and {what}: {_sentence(error)}")
+
+    def _say(self, where: str, error: Exception) -> None:
+        self._note("rule-failed", f"{where}: {_sentence(error)}")
+
+    def _note(self, code: str, text: str) -> None:
+        note = (code, text if len(text) <= NOTICE_CHARS else text[: NOTICE_CHARS - 1] + "…")
+        if len(self._notices) < MAX_NOTICES and note not in self._notices:
+            self._notices.append(note)
+
+    # -------------------------------------------------------------------------------------------- reload
+
+    def replace(self, ruleset: RuleSet) -> None:
+        """From the next message on other rules judge. What was captured stays, and so does the state of each
+        rule whose id and text are the same; to be called between two messages."""
+        before = {rule.id: rule for rule in self.ruleset.rules}
+        states: dict[str, RuleState] = {}
+        memories: dict[int, dict[str, Any]] = {0: self._memories[0]} if 0 in self._memories else {}
+        earlier: dict[int, int] = {}
+        for rule in ruleset.rules:
+            old = before.get(rule.id)
+            if old is None or old.written != rule.written:
+                continue
+            if rule.id in self.conversation.states:
+                states[rule.id] = self.conversation.states[rule.id]
+            for was, now in zip(old.actions, rule.actions, strict=True):
+                if id(was) in self._memories:
+                    memories[id(now)] = self._memories[id(was)]
+            for past, present in zip(old.afters(), rule.afters(), strict=True):
+                if id(past) in self.conversation.earlier:
+                    earlier[id(present)] = self.conversation.earlier[id(past)]
+        self.conversation.states = states
+        self.conversation.earlier = earlier
+        self._memories.clear()
+        self._memories.update(memories)
+        kept = {name: value for name, value in self.values.items() if name in self._captured}
+        self.conversation.values = {**ruleset.vars, **kept}
+        self.ruleset = ruleset
+        self._compile()
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"

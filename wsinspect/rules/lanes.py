@@ -1,0 +1,235 @@
+"""Rules compiled for one connection: a lane for each kind of message of each side, that asks little twice.
+
+    payload ──▶ scan: one pass for byte strings without which no rule of the lane can match
+                  │ none there                       │ one is there, or a backslash
+                  ▼                                  ▼
+            rules without such strings         all rules of the lane
+                  └──────────────┬───────────────────┘
+                                 ▼
+            lookup: one search of the tree for each path that many rules ask, then a dict
+                                 ▼
+            candidates, in order, each tested in full
+
+Both are sound, never exact: they leave out only rules that could not match. What rules ask of the decoded
+tree may be scanned for only where the decoder is *verbatim*: the texts and names of its trees stand in the
+payload as they are, as in JSON. A backslash in the payload may spell any text, so it makes all rules
+candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import re2
+
+from wsinspect.model import Side
+from wsinspect.rules import regexes
+from wsinspect.rules.actions.base import Action
+from wsinspect.rules.conditions import After, Condition, Needles
+from wsinspect.rules.conditions.conversation import Idle, RateOf
+from wsinspect.rules.jsonpath import Path
+from wsinspect.rules.predicates import Key, key_of
+from wsinspect.rules.reach import (
+    CONTROL,
+    DATA,
+    EVERYWHERE,
+    FRAMES,
+    KIND_OF_OPCODE,
+    Kind,
+    bit,
+    places,
+    reach,
+)
+from wsinspect.rules.regexes import Searcher
+from wsinspect.rules.rule import Rule
+from wsinspect.rules.view import View
+
+MAX_SCAN_BYTES = 16 << 10
+"""Of all byte strings of a scan: rules beyond that are tested message by message."""
+
+LEAST_TABLE = 3
+"""So many rules must ask for one path before a table is worth its search."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Latch:
+    """An `after` condition of a rule, and what it waits for."""
+
+    after: After
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stop:
+    """What an action of a rule goes on with until a condition holds."""
+
+    rule: Rule
+    action: Action
+    condition: Condition
+
+
+class Selector:
+    """Some of a lane's rules, with the tables that find the candidates among them."""
+
+    def __init__(self, rules: Sequence[Rule], numbers: Iterable[int]) -> None:
+        self._plain: list[int] = []
+        by_path: dict[Path, list[tuple[int, frozenset[Key]]]] = {}
+        for number in numbers:
+            lookup = rules[number].lookup()
+            if lookup is None:
+                self._plain.append(number)
+            else:
+                by_path.setdefault(lookup.path, []).append((number, lookup.keys))
+        self._tables: list[tuple[Path, dict[Key, list[int]]]] = []
+        for path, members in by_path.items():
+            if len(members) < LEAST_TABLE:
+                self._plain += [number for number, _ in members]
+                continue
+            table: dict[Key, list[int]] = {}
+            for number, keys in members:
+                for key in keys:
+                    table.setdefault(key, []).append(number)
+            self._tables.append((path, table))
+        self._plain.sort()
+
+    def numbers(self, view: View) -> list[int]:
+        """The candidates for a message, in order. The list is not to be changed."""
+        if not self._tables:
+            return self._plain
+        found = self._plain
+        for path, table in self._tables:
+            for value in view.found(path):
+                key = value if type(value) is str else key_of(value)
+                hit = table.get(key) if key is not None else None
+                if hit is not None:
+                    found = found + hit
+        return found if found is self._plain else sorted(found)
+
+    @property
+    def empty(self) -> bool:
+        return not (self._plain or self._tables)
+
+
+class Lane:
+    """The rules that could match one kind from one side, and the conditions that wait for it."""
+
+    def __init__(self, rules: Sequence[Rule], latches: Sequence[Latch], verbatim: bool) -> None:
+        self.rules = tuple(rules)
+        self.latches = tuple(latches)
+        self.open_latches: tuple[Latch, ...] = self.latches
+        needles = [_usable(rule.needles(), verbatim) for rule in rules]
+        waiting = [_usable(latch.condition.needles(), verbatim) for latch in latches]
+        self.scan, texts = _scan([*needles, *waiting])
+        sealed = [each is not None and each.texts <= texts for each in needles]
+        self.all = Selector(rules, range(len(rules)))
+        self.open = Selector(rules, [number for number, shut in enumerate(sealed) if not shut])
+        """Of the rules that the scan cannot exclude."""
+        self.blind = Selector(rules, [number for number, rule in enumerate(rules) if not rule.reads_payload])
+        """Of the rules that need no payload, for one that is lost."""
+        if self.scan is not None:
+            self.open_latches = tuple(
+                latch
+                for latch, each in zip(latches, waiting, strict=True)
+                if each is None or not each.texts <= texts
+            )
+        self.sieve: Searcher | None = None
+        """The scan, where nothing else has to be asked when it finds nothing."""
+        if self.open.empty and not self.open_latches:
+            self.sieve = self.scan
+
+
+def _usable(needles: Needles | None, verbatim: bool) -> Needles | None:
+    return needles if needles is not None and (verbatim or not needles.in_tree) else None
+
+
+def _scan(all_needles: Iterable[Needles | None]) -> tuple[Searcher | None, frozenset[bytes]]:
+    """One search for all of them that fit, and which those are."""
+    texts: set[bytes] = set()
+    size = 0
+    escapes = False
+    for each in all_needles:
+        if each is None:
+            continue
+        more = sum(map(len, each.texts - texts))
+        if size + more <= MAX_SCAN_BYTES:
+            size += more
+            texts |= each.texts
+            escapes |= each.in_tree
+    if not texts:
+        return None, frozenset()
+    if len(texts) == 1 and not escapes:
+        (only,) = texts
+        return lambda payload: only in payload, frozenset(texts)
+    pattern = b"|".join(map(re2.escape, sorted(texts | ({b"\\"} if escapes else set()))))
+    return regexes.searcher(regexes.compile_bytes(pattern)), frozenset(texts)
+
+
+class Lanes:
+    """All lanes of one connection."""
+
+    def __init__(self, rules: Sequence[Rule], verbatim: bool) -> None:
+        """`verbatim`: text messages are decoded as the decoder's `text_is_json` says."""
+        self._rules = rules
+        self._verbatim = verbatim
+        conditions = [each for rule in rules for each in rule.conditions()]
+        self._latches = [Latch(each, each.value.condition) for each in conditions if isinstance(each, After)]
+        self.stops = [
+            Stop(rule, action, action.stop_condition)
+            for rule in rules
+            for action in rule.actions
+            if action.stop_condition is not None
+        ]
+        self.asks_idle = any(isinstance(each, Idle) for each in conditions)
+        self.asks_rate = any(isinstance(each, RateOf) for each in conditions)
+        self.reach = self._reach()
+        self._private = 0
+        for rule in rules:
+            self._private |= rule.reach if rule.private else 0
+        self._by_place = {
+            bit(side, kind): lane
+            for side, kind in places(EVERYWHERE)
+            if (lane := self._lane(side, kind)) is not None
+        }
+        self.by_opcode = tuple(
+            tuple(self._by_place.get(bit(side, KIND_OF_OPCODE[opcode])) for opcode in range(16))
+            for side in Side
+        )
+        """For each side, by opcode."""
+
+    def _reach(self) -> int:
+        """What must be seen: by rules, and by conditions that wait for other messages."""
+        seen = 0
+        for rule in self._rules:
+            seen |= rule.reach
+        for latch in self._latches:
+            seen |= latch.condition.reach & FRAMES
+        for stop in self.stops:
+            seen |= stop.condition.reach & FRAMES
+        return seen | FRAMES if self.asks_idle or self.asks_rate else seen
+
+    def _lane(self, side: Side, kind: Kind) -> Lane | None:
+        here = bit(side, kind)
+        rules = [rule for rule in self._rules if rule.reach & here]
+        latches = [latch for latch in self._latches if latch.condition.reach & here & FRAMES]
+        if not rules and not latches:
+            return None
+        return Lane(rules, latches, self._verbatim and kind is Kind.TEXT)
+
+    def at(self, side: Side, kind: Kind) -> Lane | None:
+        return self._by_place.get(bit(side, kind))
+
+    def watches(self, side: Side) -> tuple[bool, bool, bool]:
+        """Whether data messages and control frames of a side must be seen, and whether something of it could
+        be kept out of the capture."""
+        whole = reach(Kind, [side])
+        return (
+            bool(self.reach & DATA & whole),
+            bool(self.reach & CONTROL & whole),
+            bool(self._private & FRAMES & whole),
+        )
+
+    @property
+    def extras(self) -> bool:
+        """Whether something has to be noted of messages that no rule matches."""
+        return self.asks_idle or self.asks_rate or bool(self.stops)
