@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.capture.ruled import ruled_session
 from tests.cli.conftest import Program, read, session, write_capture
 from wsinspect.cli.summary import summary_lines
 from wsinspect.control.client import ControlClient
 from wsinspect.control.paths import live_proxies
-from wsinspect.model import Ended, FactRecord, How, Opened, Requested, Side
+from wsinspect.model import Ended, FactRecord, How, Opened, Requested, Ruled, Side
 
 
 def test_summary_of_a_session_that_closed(capture: Path) -> None:
@@ -95,3 +96,28 @@ def test_an_interrupted_demo_leaves_nothing_behind(
     assert child.returncode == 130
     assert list((runtime / "tmp").iterdir()) == []
     assert list((runtime / "wsinspect").glob("*.sock")) == []
+
+
+def test_the_summary_counts_by_rule(tmp_path: Path) -> None:
+    text = "\n".join(summary_lines(write_capture(tmp_path / "a.wscap", ruled_session())))
+    assert "sent                   5   1 as the client, 4 as the server, by wsinspect itself" in text
+    assert "rule hits             12" in text
+    for line in (
+        "  fake-price      3 hits, 3 changed",
+        "  no-heartbeats   1 hit, 1 dropped",
+        "  slow-chat       1 hit, 1 delayed",
+        "  mock-order      1 hit, 1 dropped, 1 sent",
+        "  ask-me          2 hits, 2 held",
+        "  watch-errors    1 hit, 1 in shadow",
+        "note: the rules stay as they were: rules/demo.yaml:12:7",
+    ):
+        assert line in text
+    assert "without a hit" not in text
+
+
+def test_rules_without_a_hit_are_named(tmp_path: Path) -> None:
+    loaded = FactRecord(0, 1, Ruled(files=["a.yaml"], rules=["one", "t\x1bwo"], shadow=True))
+    text = "\n".join(summary_lines(write_capture(tmp_path / "a.wscap", [loaded])))
+    assert "rule hits              0   in shadow: nothing was touched" in text
+    assert "  without a hit: one, t␛wo" in text
+    assert "rule" not in "\n".join(summary_lines(write_capture(tmp_path / "b.wscap")))

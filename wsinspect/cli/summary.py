@@ -11,14 +11,16 @@ from wsinspect.capture.summary import ConnectionSummary, Summary
 from wsinspect.capture.timeline import FactEvent, FrameEvent, Timeline
 from wsinspect.decode.printable import clean
 from wsinspect.formats.lines import human_size
-from wsinspect.model import ConnectionState, Ended, Side
+from wsinspect.model import ConnectionState, Ended, Ruled, Side
 
 TOLERANCE = 1.2
 """A timer fires late under load: up to this many times its limit still counts as the limit."""
 
 
 def summary_lines(capture: Path, *, idle_limit_s: float | None = None) -> list[str]:
-    """Connections by state, frames by kind, bytes, violations, each drop. Raises NotFound, NotACapture.
+    """Connections by state, frames by kind, bytes, violations, what rules did, each drop.
+
+    Raises NotFound, NotACapture.
 
     `idle_limit_s`: what the server is known to allow; without it no drop is explained by silence.
     """
@@ -44,9 +46,35 @@ def summary_lines(capture: Path, *, idle_limit_s: float | None = None) -> list[s
         lines.append(_row("violations", totals.violations.total(), _counts(totals.violations)))
     if totals.gaps:
         lines.append(_row("gaps", totals.gaps, f"{sum(totals.lost_bytes):,} bytes are missing"))
+    if any(totals.injected):
+        sent = (
+            f"{totals.injected[0]:,} as the client, {totals.injected[1]:,} as the server, by wsinspect itself"
+        )
+        lines.append(_row("sent", sum(totals.injected), sent))
+    lines += _rule_lines(summary)
     lines += [f"note: {notice.text}" for notice in summary.notices if notice.code in ("evicted", "outage")]
     dropped = [each for each in summary.connections.values() if each.state is ConnectionState.DROPPED]
     return lines + [_drop(each, quiet_ns.get(each.conn, 0) / 1e9, idle_limit_s) for each in dropped]
+
+
+def _rule_lines(summary: Summary) -> list[str]:
+    """What rules did, by rule; those that did nothing are counted at the end."""
+    rules = summary.totals.rules
+    if not rules and summary.ruled is None:
+        return []
+    lines = [_row("rule hits", rules.hits, _shadow(summary.ruled))]
+    width = max((len(name) for name in map(clean, rules.rules)), default=0)
+    lines += [f"  {clean(rule):<{width}}   {counts.words()}" for rule, counts in rules.rules.items()]
+    idle = [rule for rule in summary.ruled.rules if rule not in rules.rules] if summary.ruled else []
+    if idle:
+        lines.append(f"  without a hit: {clean(', '.join(idle))}")
+    if summary.rules_error:
+        lines.append(clean(f"note: the rules stay as they were: {summary.rules_error}"))
+    return lines
+
+
+def _shadow(ruled: Ruled | None) -> str:
+    return "in shadow: nothing was touched" if ruled is not None and ruled.shadow else ""
 
 
 def _read(capture: Path) -> tuple[Summary, dict[int, int]]:
@@ -63,6 +91,8 @@ def _read(capture: Path) -> tuple[Summary, dict[int, int]]:
                 elif isinstance(event, FactEvent) and isinstance(event.fact, Ended):
                     since = last_frame_ns.get(event.conn, event.t_ns)
                     quiet_ns.setdefault(event.conn, event.t_ns - since)
+        for event in timeline.finish():
+            summary.feed(event)
     return summary, quiet_ns
 
 
