@@ -162,6 +162,17 @@ def test_a_message_that_a_gap_ate_leaves_its_verdict_as_a_fact() -> None:
     assert kinds(events) == ["FrameEvent", "MessageEvent", "GapEvent", "FrameEvent", "MessageEvent", "judged"]
 
 
+def test_what_a_rule_keeps_out_of_the_capture_says_so_at_its_gap(tmp_path: Path) -> None:
+    hidden = judged(1, captured="nothing")
+    records: list[Record] = [fact(hidden), fact(judged(2)), Gap(1, C, 6, 0, 9, "no-capture")]
+    records.append(read(text(b"next"), number=2, offset=9))
+    assert kinds(events_of(*records)) == ["GapEvent", "judged", "FrameEvent", "MessageEvent"]
+    with index_of(tmp_path / "a.wscap", [*opened(), *records]) as index:
+        assert [index.row(row).kind for row in range(2, len(index))] == ["gap", "judged", "text"]
+        assert index.fact(3) == hidden
+        assert index.judged.verdict(4) is not None
+
+
 @pytest.mark.parametrize(
     "end",
     [

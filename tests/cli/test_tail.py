@@ -9,12 +9,13 @@ from typing import IO, Any
 
 import pytest
 
+from tests.capture.ruled import ruled_session
 from tests.cli.conftest import Program, read, session, write_capture
 from tests.control.fake_proxy import FakeProxy
 from wsinspect.capture import locks
 from wsinspect.capture.writer import Writer
 from wsinspect.cli import main
-from wsinspect.model import Gap, Side
+from wsinspect.model import FactRecord, Gap, Judged, Side
 
 KINDS = ["open", "message", "message", "ping", "close", "end", "note"]
 
@@ -189,3 +190,42 @@ def test_no_such_proxy(runtime: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_proxy_without_a_capture(proxy: FakeProxy, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tail", str(proxy.path)]) == 3
     assert "has no capture" in capsys.readouterr().err
+
+
+def test_what_rules_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = write_capture(tmp_path / "a.wscap", ruled_session())
+    assert main(["tail", str(capture)]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "[≠ replaced by fake-price]",
+        '$.price 64210 → 1 · {"type":"tick"',
+        "[✎ modified by fake-price]",
+        "[✗ dropped by no-heartbeats]",
+        "[◷ delayed 200 ms by slow-chat] [⚑ chat]",
+        "[✚ injected by mock-order]",
+        "[░ redacted by hide-token]",
+        "[☾ shadow: watch-errors would have dropped it]",
+        "[‖ held by ask-me]",
+        "the held message 4 of the client went on with another payload, after 1,204 ms",
+        '$.text "shall I?" → "I shall!"',
+        "who-asks changed the request: set header X-Seen to 1",
+        "hide-token matched the client's text message 3: keep it out of the capture",
+        "the rules stay as they were: rules/demo.yaml:12:7",
+    ):
+        assert words in out
+
+
+def test_each_verdict_is_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On its message's line where there is one; as a note where there is none, also at the very end."""
+    records = ruled_session()
+    last = FactRecord(2, 10**12, Judged(side=Side.CLIENT, first_frame=99, last_frame=99))
+    lines = tail(capsys, write_capture(tmp_path / "a.wscap", [*records, last]))
+    verdicts = [line["verdict"] for line in lines if "verdict" in line]
+    facts = [record.fact for record in records if isinstance(record, FactRecord)]
+    assert len(verdicts) == sum(isinstance(fact, Judged) for fact in facts) + 1
+    notes = [line for line in lines if line.get("code") == "judged"]
+    assert [note["frames"] for note in notes] == [[0, 0], [3, 3], [99, 99]]
+    modified = {(line["conn"], *line["of"]) for line in lines if "modified" in line.get("flags", ())}
+    replaced = {(line["conn"], *line["frames"]) for line in lines if "replaced" in line.get("flags", ())}
+    assert replaced < modified
+    assert len(modified) == 4

@@ -176,6 +176,8 @@ class FrameIndex:
             return
         elif isinstance(record, Gap):
             self._direction(record.conn, record.side).gap(record, position)
+            if self._verdicts:
+                missed = self.judged.kept_out((record.conn, record.side))
         elif isinstance(record, Sent):
             self._sent(position, record)
         else:

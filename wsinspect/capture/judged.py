@@ -113,6 +113,11 @@ class JudgedRows:
             if len(self.held) > MAX_HELD:
                 del self.held[next(iter(self.held))]
 
+    def kept_out(self, key: Key) -> list[Waiting]:
+        """A gap came: the verdicts whose messages are in it."""
+        verdicts = self.waiting.get(key)
+        return [] if verdicts is None else verdicts.kept_out()
+
     def give_up(self, key: Key) -> list[Waiting]:
         """No message will come for the verdicts that wait."""
         verdicts = self.waiting.pop(key, None)

@@ -280,8 +280,10 @@ class Timeline:
                 return self._sent(record)
             case Gap():
                 connection = self._connections.get(record.conn) or self._connect(record.conn, None)
-                connection.directions[record.side].gap(record)
-                return [GapEvent(record.conn, record.side, record.t_ns, record.nbytes, record.reason)]
+                direction = connection.directions[record.side]
+                direction.gap(record)
+                gap = GapEvent(record.conn, record.side, record.t_ns, record.nbytes, record.reason)
+                return [gap, *told(direction.verdicts.kept_out())]
             case Clock():
                 return []
 

@@ -73,6 +73,13 @@ class Verdicts:
         missed, self._missed = self._missed, []
         return missed
 
+    def kept_out(self) -> list[Waiting]:
+        """A gap came: those whose messages are in it, because a rule kept them out of the capture."""
+        kept_out = [each for each in self._waiting if each.fact.captured == "nothing"]
+        for each in kept_out:
+            self._waiting.remove(each)
+        return kept_out
+
     def flush(self) -> list[Waiting]:
         """All that are left: nothing more will come."""
         self._missed += self._waiting

@@ -104,7 +104,9 @@ class _Printer:
         self._print(out)
 
     def finish(self) -> None:
-        self._print(self._lines.finish())
+        """Print what can only be said at the end."""
+        late = [line for event in self._timeline.finish() for line in self._lines.feed(event)]
+        self._print(late + self._lines.finish())
 
     def _print(self, lines: list[str]) -> None:
         if lines:

@@ -11,8 +11,15 @@ from typing import assert_never
 
 from wsinspect.capture.timeline import Event, FactEvent, FrameEvent, GapEvent, MessageEvent, RawEvent
 from wsinspect.decode.printable import clean
+from wsinspect.formats.befores import Befores
 from wsinspect.formats.ndjson import address
-from wsinspect.formats.verdict_words import judged_words, released_words, ruled_words
+from wsinspect.formats.verdict_words import (
+    judged_words,
+    released_words,
+    ruled_words,
+    sent_marks,
+    verdict_marks,
+)
 from wsinspect.model import (
     Altered,
     Closed,
@@ -48,6 +55,7 @@ _COLOURS = {
     "faint": "2",
 }
 _BINARY_SHOWN = 24
+_NARROW = 100
 
 
 class TextLines:
@@ -69,6 +77,7 @@ class TextLines:
         self._frames = frames
         self._width = width
         self._colour = colour
+        self._befores = Befores()
 
     def feed(self, event: Event) -> list[str]:
         """The lines of one event, without newlines: none or one."""
@@ -103,7 +112,7 @@ class TextLines:
             facts += [f"rsv {frame.rsv}"] if frame.rsv else []
             facts += ["masked"] if frame.mask is not None else []
         text = " ".join([*facts, self._control(frame) if frame.is_control else ""]).strip()
-        marks = _marks(event.flags, frame.violations, truncated=frame.truncated)
+        marks = self._marks(event, frame.violations, truncated=frame.truncated)
         tint = "error" if frame.violations else "faint" if kind == "frame" else ""
         return self._line(event, event.side, kind, frame.length, text, marks, tint)
 
@@ -116,18 +125,24 @@ class TextLines:
 
     def _message(self, event: MessageEvent) -> str:
         message = event.message
-        marks = _marks(event.flags, message.violations, truncated=message.truncated)
+        self._befores.note(event)
+        marks = self._marks(event, message.violations, truncated=message.truncated)
         if message.lost:
             marks = (*marks, message.lost)
             return self._line(event, event.side, opcode_word(message.opcode), None, "", marks, "warning")
         text = self._payload(message.payload, message.opcode)
+        if change := self._befores.change(event):
+            text = f"{self._clean(change)} {text}"
+            if self._width is not None and self._width < _NARROW:  # the line it replaces names the rule
+                marks = tuple(mark.partition(" by ")[0] for mark in marks)
         size = len(message.payload)
-        tint = "error" if message.violations else ""
+        touched = event.ours or (event.verdict is not None and bool(event.flags))
+        tint = "error" if message.violations else "warning" if touched else ""
         return self._line(event, event.side, opcode_word(message.opcode), size, text, marks, tint)
 
     def _fact(self, event: FactEvent) -> str:
         kind, text, tint = self._said(event.fact)
-        side = event.fact.side if isinstance(event.fact, Ended | Notice) else None
+        side = event.fact.side if isinstance(event.fact, Ended | Notice | Judged | Released) else None
         return self._line(event, side, kind, None, text, (), tint)
 
     def _said(self, fact: Fact) -> tuple[str, str, str]:
@@ -154,7 +169,7 @@ class TextLines:
             case Notice():
                 return "note", self._clean(fact.text), "" if fact.level == "info" else fact.level
             case Judged():
-                return "rule", self._clean(judged_words(fact)), ""
+                return "rule", self._clean(judged_words(fact).removeprefix("rule ")), ""
             case Released():
                 return "rule", self._clean(released_words(fact)), ""
             case Ruled():
@@ -178,6 +193,16 @@ class TextLines:
         limit = self._width or 200
         return clean(text[:limit]) + ("…" if len(text) > limit else "")
 
+    def _marks(
+        self, event: FrameEvent | MessageEvent, violations: tuple[Violation, ...], *, truncated: bool
+    ) -> tuple[str, ...]:
+        if event.verdict is not None:
+            words = verdict_marks(event.verdict)
+        else:
+            words = sent_marks(event.flags, event.rule) if event.ours else list(event.flags)
+        extra = ("truncated",) if truncated and "truncated" not in event.flags else ()
+        return (*map(self._clean, words), *extra, *(violation.slug for violation in violations))
+
     def _line(
         self,
         event: Event,
@@ -194,8 +219,9 @@ class TextLines:
         middle = f"{conn:>5} {ARROWS[side]} {kind:<8} {volume:>9}  "
         tail = " ".join(f"[{mark}]" for mark in marks)
         if self._width is not None:
-            room = self._width - len(clock) - 1 - len(middle) - (len(tail) + 1 if tail else 0)
-            text = fit(text, max(0, room))
+            room = max(0, self._width - len(clock) - 1 - len(middle))
+            tail = fit(tail, room if len(text) < room // 3 else room * 2 // 3)
+            text = fit(text, max(0, room - (sum(map(_cells, tail)) + 1 if tail else 0)))
         body = f"{middle}{text}{' ' if text and tail else ''}{tail}".rstrip()
         if not self._colour:
             return f"{clock} {body}"
@@ -238,11 +264,6 @@ def _opened(fact: Opened) -> str:
     words += [f"({fact.transport})"] if fact.transport != "websocket" else []
     words += ["(driven through mitmproxy's layers)"] if fact.path == "layer" else []
     return " ".join(word for word in words if word)
-
-
-def _marks(flags: tuple[str, ...], violations: tuple[Violation, ...], *, truncated: bool) -> tuple[str, ...]:
-    extra = ("truncated",) if truncated and "truncated" not in flags else ()
-    return (*flags, *extra, *(violation.slug for violation in violations))
 
 
 def _clock(wall_ns: int) -> str:

@@ -6,17 +6,20 @@
     ping pong close     control frames; close has code and reason; where asked for also the fields of `frame`
     end      one side's end: side, how, errno, detail, discarded, tcp_info
     error    a set-up that failed: phase, message, errno, status, reason, what the client asked, the answer
-    note     code, level, text: what the proxy noticed; and `gap`, `altered`, `closed`, `raw`, `unknown`
+    note     code, level, text: what the proxy noticed; and `gap`, `altered`, `closed`, `raw`, `unknown`,
+             `released`, `rules`, and `judged` for a verdict that no message carries
 
 Every line has v, t (epoch seconds, null without a clock), t_ns (monotonic), conn, seq (counts the lines of
 the connection) and kind. Payloads stand in `text` where they are text in UTF-8, else in `b64`; a payload that
-cannot be known (flags `window-lost`, `gap`) stands in neither, and its `len` is null.
+cannot be known (flags `window-lost`, `gap`) stands in neither, and its `len` is null. What rules decided
+about a message is in its `verdict`; what went out for it instead says `of` which frames.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any, assert_never
@@ -130,7 +133,8 @@ class NdjsonLines:
             line |= {"number": frame.number, "offset": frame.offset, "fin": frame.fin, "rsv": frame.rsv}
             line |= {"masked": frame.mask is not None, "mask": mask, "read": list(event.reads)}
         flags = [*event.flags, *(["truncated"] if frame.truncated else [])]
-        return line | _marks(flags, event.rule, frame.violations)
+        verdict = event.verdict if kind != "frame" or _stands_alone(frame) else None
+        return line | _marks(flags, event, frame.violations) | _verdict(verdict)
 
     def _fact(self, conn: int, t_ns: int, fact: Fact) -> Line | None:
         match fact:
@@ -156,11 +160,11 @@ class NdjsonLines:
                 side = {} if fact.side is None else {"side": fact.side.word}
                 return _note(fact.code, fact.level, fact.text) | side
             case Judged():
-                return _note("judged", "info", judged_words(fact)) | {"side": fact.side.word}
+                return _judged(fact)
             case Released():
-                return _note("released", "info", released_words(fact)) | {"side": fact.side.word}
+                return _released(fact)
             case Ruled():
-                return _note("rules", "error" if fact.error else "info", ruled_words(fact))
+                return _ruled(fact)
             case Unknown():
                 text = f"a fact of a newer version: {fact.name}"
                 return _note("unknown", "info", text) | {"name": fact.name, "values": fact.values}
@@ -205,7 +209,7 @@ def _message(event: MessageEvent) -> Line:
     flags += ["compressed"] if message.compressed else []
     flags += [message.lost] if message.lost else []
     flags += ["truncated"] if message.truncated else []
-    return line | _marks(flags, event.rule, message.violations)
+    return line | _marks(flags, event, message.violations) | _verdict(event.verdict)
 
 
 def _payload(payload: bytes, *, as_text: bool) -> Line:
@@ -225,13 +229,55 @@ def _close(frame: Frame) -> Line:
     return line
 
 
-def _marks(flags: list[str], rule: str | None, violations: tuple[Violation, ...]) -> Line:
+def _marks(flags: list[str], event: FrameEvent | MessageEvent, violations: tuple[Violation, ...]) -> Line:
     line: Line = {"flags": list(dict.fromkeys(flags))}
-    if rule is not None:
-        line["rule"] = rule
+    if event.rule is not None:
+        line["rule"] = event.rule
+    if event.of[1]:
+        line["of"] = list(event.of)
     if violations:
         line["violations"] = [violation.slug for violation in violations]
     return line
+
+
+def _verdict(fact: Judged | None) -> Line:
+    """What rules decided; values that say nothing are left out."""
+    if fact is None:
+        return {}
+    line: Line = {"outcome": fact.outcome.value}
+    line["hits"] = [{"rule": hit.rule, "did": hit.did} for hit in fact.hits]
+    values: Line = {
+        "delay_ms": _number(fact.delay_ms),
+        "behind": fact.behind,
+        "hold": fact.hold,
+        "limit_ms": fact.limit_ms,
+    }
+    values |= {"tags": fact.tags, "notes": fact.notes, "shadow": fact.shadow}
+    line |= {name: value for name, value in values.items() if value}
+    return {"verdict": line if fact.captured == "whole" else line | {"captured": fact.captured}}
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _judged(fact: Judged) -> Line:
+    """A verdict that no message carries."""
+    values = {"side": fact.side.word, "opcode": fact.opcode, "frames": [fact.first_frame, fact.last_frame]}
+    return _note("judged", "info", judged_words(fact)) | values | _verdict(fact)
+
+
+def _released(fact: Released) -> Line:
+    values: Line = {"side": fact.side.word, "frames": [fact.first_frame, fact.last_frame], "hold": fact.hold}
+    values |= {"how": fact.how, "by": fact.by, "held_ms": _number(fact.held_ms)}
+    return _note("released", "info", released_words(fact)) | values
+
+
+def _ruled(fact: Ruled) -> Line:
+    values = {"files": fact.files, "rules": fact.rules, "shadow": fact.shadow}
+    error = {"error": fact.error} if fact.error else {}
+    return _note("rules", "error" if fact.error else "info", ruled_words(fact)) | values | error
 
 
 def _open(asked_ns: int | None, asked: Requested | None, opened: Opened) -> Line:
