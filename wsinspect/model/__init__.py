@@ -15,7 +15,7 @@ Times named `t_ns` are of the monotonic clock, in nanoseconds; a `Clock` record 
 
 from __future__ import annotations
 
-from wsinspect.model.decoded import Decoded, Decoder
+from wsinspect.model.decoded import Decoded, Decoder, Source
 from wsinspect.model.facts import (
     Altered,
     Closed,
@@ -80,6 +80,7 @@ __all__ = [
     "ScanState",
     "Sent",
     "Side",
+    "Source",
     "TlsInfo",
     "Unknown",
     "Violation",

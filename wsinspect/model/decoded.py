@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wsinspect.model.frames import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A payload as a tree, with what pairs questions and answers."""
+class Source(Protocol):
+    """A payload as it came, kept by its codec: what an edit need not touch stays byte for byte."""
 
-    codec: str
-    """`json`, `msgpack`, `json-rpc`, `socket.io`, `graphql-ws` …"""
-    tree: Any
-    """dict, list, str, int, float, bool, None, bytes: what `$.path` looks into."""
-    summary: str = ""
-    """One short line; not yet safe for a terminal."""
-    kind: str | None = None
-    """What sort of message it is in its protocol: an event's name, a method, `subscribe` …"""
-    id: str | None = None
-    """By which an answer finds its question."""
-    answers: bool = False
-    """It is the answer to the question of that id."""
+    def encode(self, tree: Any) -> bytes:
+        """The payload again, saying `tree`. Raises ValueError for a tree that the codec cannot carry."""
+
+    def summary(self, tree: Any) -> str:
+        """One short line for a log; `tree` is what was decoded."""
+
+
+class Decoded:
+    """A payload as a tree, with what pairs questions and answers.
+
+    One is made for each message that rules look into: a frozen dataclass took 0.7 µs longer, and a summary
+    that nobody may want up to 6 µs.
+    """
+
+    __slots__ = ("_summary", "answers", "codec", "id", "kind", "source", "tree")
+
+    def __init__(
+        self,
+        codec: str,
+        tree: Any,
+        summary: str | None = None,
+        kind: str | None = None,
+        id: str | None = None,
+        answers: bool = False,
+        source: Source | None = None,
+    ) -> None:
+        self.codec = codec
+        """`json`, `json-rpc`, `msgpack`, `engine.io`, `socket.io`, `graphql-transport-ws`, `graphql-ws`."""
+        self.tree = tree
+        """dict, list, str, int, float, bool, None, bytes: what `$.path` looks into."""
+        self.kind = kind
+        """What sort of message it is in its protocol: an event's name, a method, `subscribe` …"""
+        self.id = id
+        """By which an answer finds its question."""
+        self.answers = answers
+        """It is the answer to the question of that id."""
+        self.source = source
+        """None where it was not made by a codec of `decode/`."""
+        self._summary = summary
+
+    @property
+    def summary(self) -> str:
+        """One short line; not yet safe for a terminal."""
+        if self._summary is None:
+            self._summary = self.source.summary(self.tree) if self.source is not None else ""
+        return self._summary
+
+    def __repr__(self) -> str:
+        return f"Decoded({self.codec!r}, {self.tree!r}, kind={self.kind!r}, id={self.id!r}, answers={self.answers})"
 
 
 class Decoder(Protocol):
