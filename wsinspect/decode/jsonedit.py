@@ -1,0 +1,217 @@
+"""A JSON text changed to say another tree, with every byte kept that need not change.
+
+The text is walked beside the new tree. What says the same is copied: spelling of numbers, escapes, white
+space, the order of names, doubled names. What differs is written in the text's own style.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wsinspect.decode.edits import align, check_depth, same
+from wsinspect.decode.jsonvalue import SPACE, scan
+
+__all__ = ["COMPACT", "Style", "edit", "write"]
+
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
+_AFTER_COMMA = re.compile(r",([ \t\n\r]*)")
+_AFTER_COLON = re.compile(r":([ \t\n\r]*)")
+_ESCAPE_BEYOND_ASCII = re.compile(r"\\u(?!00[0-7])")
+_STYLE_SAMPLE = 4096  # characters that show how a text is spaced
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How new values are written."""
+
+    comma: str = ","
+    colon: str = ":"
+    ascii: bool = False
+    """All else is escaped (`\\u00e9`)."""
+
+
+COMPACT = Style()
+"""As JavaScript's JSON.stringify."""
+
+
+def edit(text: str, tree: Any) -> str:
+    """`text`, which `jsonvalue.parse` has read, changed as little as makes it say `tree`.
+
+    A name that stands twice and whose value changes stands once afterwards, so that no peer finds the old
+    value. Raises ValueError, with a sentence, for what JSON cannot carry.
+    """
+    check_depth(tree)
+    at = SPACE.match(text).end()  # type: ignore[union-attr]  # it matches anywhere
+    editor = _Editor(text)
+    edited, end = editor.value(at, tree)
+    return text[:at] + edited + text[end:]
+
+
+def write(tree: Any, style: Style = COMPACT) -> str:
+    """A value as JSON. Raises ValueError, with a sentence, for what JSON cannot carry."""
+    check_depth(tree)
+    return _write(tree, style)
+
+
+def _write(tree: Any, style: Style) -> str:
+    _check(tree)
+    try:
+        text = _dumps(tree, style, style.ascii)
+        if not style.ascii and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:  # a lone surrogate can only be escaped
+                text = _dumps(tree, style, True)
+    except ValueError as exc:
+        what = "a number of so many digits" if "digits" in str(exc) else "infinity or NaN"
+        raise ValueError(f"JSON cannot carry {what}") from None
+    return text
+
+
+def _dumps(tree: Any, style: Style, ascii_only: bool) -> str:
+    return json.dumps(tree, ensure_ascii=ascii_only, separators=(style.comma, style.colon), allow_nan=False)
+
+
+def _check(tree: Any) -> None:
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if not isinstance(name, str):
+                raise ValueError(f"a name in a JSON object is text, not {name!r:.40}")
+            _check(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            _check(value)
+    elif not (tree is None or isinstance(tree, str | int | float)):
+        raise ValueError(f"JSON cannot carry {_kind(tree)}")
+
+
+def _kind(value: Any) -> str:
+    return "bytes" if isinstance(value, bytes | bytearray) else f"a {type(value).__name__}"
+
+
+@dataclass(slots=True)
+class _Item:
+    """An item of an array, or a member of an object, as it stands: lead, head, value, trail."""
+
+    lead: str
+    """White space behind the bracket or comma."""
+    name: str
+    head: str
+    """`"name" : `; empty in an array."""
+    start: int
+    """Where its value begins."""
+    end: int
+    value: Any
+    trail: str
+    """White space before the comma or bracket."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """What becomes an item of the new text."""
+
+    body: str
+    item: _Item | None = None
+    """From which it was made; None: it is new."""
+
+
+class _Editor:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @functools.cached_property
+    def style(self) -> Style:
+        text = self.text
+        bare = _STRING.sub("", text[:_STYLE_SAMPLE])
+        comma, colon = _AFTER_COMMA.search(bare), _AFTER_COLON.search(bare)
+        spaced = [bool(found and found[1]) for found in (comma or colon, colon or comma)]
+        return Style(
+            ", " if spaced[0] else ",",
+            ": " if spaced[1] else ":",
+            text.isascii() and _ESCAPE_BEYOND_ASCII.search(text) is not None,
+        )
+
+    def value(self, at: int, new: Any) -> tuple[str, int]:
+        """The value that begins at `at` as it is to stand, and where it ended."""
+        old, end = scan(self.text, at)
+        if same(old, new):
+            return self.text[at:end], end
+        if isinstance(old, dict) and isinstance(new, dict):
+            return self._object(at, old, new), end
+        if isinstance(old, list) and isinstance(new, list | tuple):
+            return self._array(at, old, list(new)), end
+        return _write(new, self.style), end
+
+    def _object(self, at: int, old: dict[str, Any], new: dict[str, Any]) -> str:
+        items = self._items(at, self._head)
+        last = {item.name: item for item in items}
+        kept = {name for name in old if name in new and same(old[name], new[name])}
+        pieces = []
+        for item in items:
+            if item.name in kept:
+                pieces.append(_Piece(item.head + self.text[item.start : item.end], item))
+            elif item.name in new and item is last[item.name]:
+                pieces.append(_Piece(item.head + self.value(item.start, new[item.name])[0], item))
+        for name, value in new.items():
+            if name not in old:
+                pieces.append(_Piece(_write({name: value}, self.style)[1:-1]))
+        return "{" + self._join(items, pieces) + "}"
+
+    def _array(self, at: int, old: list[Any], new: list[Any]) -> str:
+        items = self._items(at, lambda at: ("", at))
+        pieces = []
+        for value, index in zip(new, align(old, new), strict=True):
+            if index is None:
+                pieces.append(_Piece(_write(value, self.style)))
+            else:
+                pieces.append(_Piece(self.value(items[index].start, value)[0], items[index]))
+        return "[" + self._join(items, pieces) + "]"
+
+    def _join(self, items: list[_Item], pieces: list[_Piece]) -> str:
+        """The pieces with commas; the first and the last take the white space of the old first and last."""
+        if not items:
+            return self.style.comma.join(piece.body for piece in pieces)
+        first, last = items[0], items[-1]
+        lead = items[1].lead if len(items) > 1 else first.lead if "\n" in first.lead else self.style.comma[1:]
+        out = []
+        for number, piece in enumerate(pieces):
+            item = piece.item
+            if number == 0:
+                before = first.lead
+            else:
+                before = lead if item is None or item is first else item.lead
+            if number == len(pieces) - 1:
+                after = last.trail
+            else:
+                after = "" if item is None or item is last else item.trail
+            out.append(before + piece.body + after)
+        return ",".join(out)
+
+    def _head(self, at: int) -> tuple[str, int]:
+        name, end = scan(self.text, at)
+        colon = self._skip(end)
+        return name, self._skip(colon + 1)
+
+    def _items(self, at: int, head: Callable[[int], tuple[str, int]]) -> list[_Item]:
+        """The items of the array or object that begins at `at`."""
+        items: list[_Item] = []
+        text = self.text
+        while True:
+            before = at + 1
+            begin = self._skip(before)
+            if text[begin] in "]}":
+                return items  # it has none
+            name, start = head(begin)
+            value, end = scan(text, start)
+            at = self._skip(end)
+            items.append(_Item(text[before:begin], name, text[begin:start], start, end, value, text[end:at]))
+            if text[at] in "]}":
+                return items
+
+    def _skip(self, at: int) -> int:
+        return SPACE.match(self.text, at).end()  # type: ignore[union-attr]  # it matches anywhere
