@@ -58,7 +58,8 @@ class Decoded:
         return self._summary
 
     def __repr__(self) -> str:
-        return f"Decoded({self.codec!r}, {self.tree!r}, kind={self.kind!r}, id={self.id!r}, answers={self.answers})"
+        pairing = f"kind={self.kind!r}, id={self.id!r}, answers={self.answers}"
+        return f"Decoded({self.codec!r}, {self.tree!r}, {pairing})"
 
 
 class Decoder(Protocol):
