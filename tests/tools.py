@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -15,6 +17,16 @@ def need(tool: str) -> str:
     if found is None:
         unavailable(f"{tool} is not installed")
     return found
+
+
+def need_module(name: str) -> ModuleType:
+    """An oracle's module, of a development dependency. Without it the test module is skipped, or fails."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        if os.environ.get("WSINSPECT_REQUIRE_ALL") == "1":
+            raise
+        pytest.skip(f"{name} is not installed: uv sync", allow_module_level=True)
 
 
 def unavailable(reason: str) -> NoReturn:
