@@ -108,7 +108,7 @@ def test_throttle_concerns_the_sender_or_at_the_opening_both() -> None:
     assert not opened.touches
     one = action("throttle", rate=1500.0, from_=(Side.CLIENT,))
     assert plan_of(FakeTalk().opening(), one).effects == (Throttle("r", Side.CLIENT, 1500.0),)
-    assert one.explain() == "let through at most 1.5 KB/s of the client"
+    assert one.explain() == "let through at most 1.5 KB/s of what the client sends"
     assert act.once
     assert act.acts_on() == On.TRAFFIC
 
@@ -116,7 +116,7 @@ def test_throttle_concerns_the_sender_or_at_the_opening_both() -> None:
 def test_a_throttle_is_lifted() -> None:
     act = action("throttle", off=True, from_=BOTH)
     assert plan_of(FakeTalk().turn("x"), act).effects == tuple(Throttle("r", side, None) for side in BOTH)
-    assert act.explain() == "let what comes of both sides through freely again"
+    assert act.explain() == "let what both sides send through freely again"
 
 
 @pytest.mark.parametrize(

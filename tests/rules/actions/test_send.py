@@ -64,7 +64,10 @@ def test_a_repeated_send_goes_on_until_its_condition() -> None:
     condition = FakeCondition()
     act = action("send", to=Side.CLIENT, ping=template(""), every=1000.0, until=condition)
     assert act.stop_condition is condition
-    assert act.explain() == "send a ping to the client, every 1 s, until the server sends bye"
+    assert (
+        act.explain()
+        == "send a ping to the client, every 1 s, until a message comes that meets (the server sends bye)"
+    )
     talk = FakeTalk()
     assert not act.is_running(talk.turn("x"))
     (first,) = sends(act, talk.turn("x"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from wsinspect.rules.actions import words
+from wsinspect.rules.template import Template
 
 _LENGTHS = ("content-length", "transfer-encoding")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
@@ -18,6 +19,26 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if name.lower() in _LENGTHS:
             raise ValueError(f"{name} says where the HTTP message ends: it cannot be changed")
+
+
+_OF_MESSAGES = ("n", "text", "size")
+
+
+def check_templates(templates: Iterable[Template]) -> None:
+    """Raise ValueError for what a handshake has not: `$.a`, and the builtins of messages."""
+    for template in templates:
+        for each in template.expressions:
+            if not each.name or each.name in _OF_MESSAGES:
+                raise ValueError(f"{{{{{each.source}}}}}: a handshake has no message that it could come from")
+
+
+def check_values(values: Mapping[str, Template]) -> None:
+    """Raise ValueError for templates that cannot make the value of a header."""
+    check_names(values)
+    check_templates(values.values())
+    for name, value in values.items():
+        if value.constant is not None:
+            check_value(name, value.constant)
 
 
 def check_value(name: str, value: str) -> str:

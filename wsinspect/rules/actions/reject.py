@@ -33,10 +33,8 @@ class RejectAction(Action):
     headers: dict[str, Template]
 
     def check(self) -> None:
-        headers.check_names(self.headers)
-        for name, value in self.headers.items():
-            if value.constant is not None:
-                headers.check_value(name, value.constant)
+        headers.check_values(self.headers)
+        headers.check_templates([self.body])
         if self.status in (204, 205, 304) and self.body.text:
             raise ValueError(f"an answer of the status {self.status} has no body (RFC 9110 15)")
 

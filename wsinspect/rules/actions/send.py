@@ -76,7 +76,11 @@ class SendAction(Action):
         text += f", every {words.duration(self.every)}"
         if self.times is not None:
             text += f", {words.times(self.times)} in all"
-        return text + (f", until {words.condition(self.until)}" if self.until is not None else "")
+        return text + (
+            f", until a message comes that meets ({words.condition(self.until)})"
+            if self.until is not None
+            else ""
+        )
 
     def apply(self, turn: Turn) -> str:
         if self.is_running(turn):

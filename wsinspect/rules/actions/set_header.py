@@ -26,10 +26,7 @@ class SetHeader(Action):
     def check(self) -> None:
         if not self.headers:
             raise ValueError("nothing to set: write a name and its value")
-        headers.check_names(self.headers)
-        for name, value in self.headers.items():
-            if value.constant is not None:
-                headers.check_value(name, value.constant)
+        headers.check_values(self.headers)
 
     def explain(self) -> str:
         each = (f"{name} to {words.shown(value)}" for name, value in self.headers.items())

@@ -41,16 +41,16 @@ class ThrottleAction(Action):
     def explain(self) -> str:
         match self.from_:
             case None:
-                whose = "of its sender"
+                whose = "its sender sends"
             case (_, _):
-                whose = "of both sides"
+                whose = "both sides send"
             case (side,):
-                whose = f"of the {side.word}"
+                whose = f"the {side.word} sends"
             case _:
                 raise AssertionError(self.from_)
         if self.rate is None:
-            return f"let what comes {whose} through freely again"
-        return f"let through at most {words.rate(self.rate)} {whose}"
+            return f"let what {whose} through freely again"
+        return f"let through at most {words.rate(self.rate)} of what {whose}"
 
     def apply(self, turn: Turn) -> str:
         at_opening = turn.message is None and turn.frame is None

@@ -17,6 +17,7 @@ class Latency(Toxic):
         milliseconds("jitter", "At most so much more or less"),
         *COMMON,
     )
+    short = "latency"
     on = On.FRAMES
     once = False
     everywhere = True
