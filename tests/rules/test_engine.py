@@ -72,6 +72,39 @@ def test_stop_hides_the_message_from_later_rules() -> None:
     assert world.ids(world.text(CLIENT, "x")) == ["later"]
 
 
+@pytest.mark.parametrize("first", ["then: [drop]", "then: [tag: a], stop: true", "then: [reply: no]"])
+def test_what_hides_something_acts_on_what_no_later_rule_sees(first: str) -> None:
+    """What a rule dropped goes into the capture all the same: the secret in it must not."""
+    world = World(f"""
+        - {{id: first, when: {{text: {{contains: s3cret}}}}, {first}}}
+        - {{id: hide, when: {{text: {{contains: s3cret}}}}, then: [tag: b, redact: s3cret]}}
+        - {{id: out, when: {{kind: text}}, then: [no-capture]}}
+    """)
+    plan = world.text(CLIENT, "a s3cret")
+    assert world.ids(plan) == ["first", "hide", "out"]
+    assert plan is not None
+    assert plan.captured is not None
+    assert b"s3cret" not in plan.captured
+    assert plan.uncaptured
+    assert "b" not in plan.tags
+
+
+def test_stop_leaves_a_handshake_s_secrets_hidden() -> None:
+    world = World(
+        """
+        - {id: first, when: {kind: handshake}, then: [set-header: {X: a}], stop: true}
+        - {id: later, when: {kind: handshake}, then: [set-header: {Y: a}]}
+        - {id: hide, then: [redact: {headers: cookie}]}
+    """,
+        open=False,
+    )
+    plan = world.rules.judge_request(world.now_ns)
+    assert plan is not None
+    assert [hit.rule for hit in plan.hits] == ["first", "hide"]
+    assert len(plan.redactors) == 1
+    assert plan.set_headers == (("X", "a"),)
+
+
 @pytest.mark.parametrize(
     ("keys", "acting"),
     [

@@ -15,12 +15,13 @@ and what it failed at is kept out as a whole.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested, Side
 from wsinspect.model.plans import Fate, HandshakePlan, Hit, Plan, Watch
 from wsinspect.rules import captures
-from wsinspect.rules.actions.base import On
+from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.conditions import Condition
 from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.conversation import Conversation, RuleState
@@ -142,9 +143,12 @@ class ConnectionRules:
         view.set(side, kind, now_ns)
         turn = HandshakeTurn(self, kind is Kind.RESPONSE, memories=self._memories)
         on = ON_OF_KIND[kind]
+        stopped = False
         for rule in lane.rules:
-            if self._matches(rule, view) and self._act_handshake(rule, on, turn) and rule.stop:
-                break
+            actions = _hiding(rule, on) if stopped else rule.acting[on]
+            if (actions or not stopped) and self._matches(rule, view):
+                acted = self._act_handshake(rule, actions, turn)
+                stopped = stopped or (acted and rule.stop)
         try:
             plan = turn.plan()
         except Exception as error:
@@ -154,11 +158,11 @@ class ConnectionRules:
             plan.shadow = self.shadow
         return plan
 
-    def _act_handshake(self, rule: Rule, on: On, turn: HandshakeTurn) -> bool:
+    def _act_handshake(self, rule: Rule, actions: Iterable[Action], turn: HandshakeTurn) -> bool:
         draft = Draft(turn)
         try:
             self._capture(rule)
-            did = [action.apply_handshake(turn) for action in rule.acting[on]]
+            did = [action.apply_handshake(turn) for action in actions]
         except Exception as error:
             draft.restore()
             self._fail(rule, error)
@@ -298,14 +302,22 @@ class ConnectionRules:
                 continue
             if turn is None:
                 turn = self._turn()
-            acted = self._act(rule, on, turn)
+            acted = self._act(rule, rule.acting[on], turn)
             if turn.payload is not view.payload:
                 # Later rules see what this one made of it, so other ones may be candidates now.
                 view.payload_is(turn.payload)
                 numbers, at = [each for each in lane.all.numbers(view) if each > number], 0
             if turn.fate is Fate.DROP or (acted and rule.stop):
+                self._hide([lane.rules[each] for each in numbers[at:]], on, turn)
                 break
         return turn
+
+    def _hide(self, rules: Iterable[Rule], on: On, turn: Turn) -> None:
+        """What no later rule sees still goes into the capture: of those left, what hides something acts."""
+        for rule in rules:
+            hiding = _hiding(rule, on)
+            if hiding and self._matches(rule, self._view):
+                self._act(rule, hiding, turn)
 
     def _turn(self) -> Turn:
         view = self._view
@@ -331,11 +343,11 @@ class ConnectionRules:
             return True
         return often.wants(state.matched) and (often.chance >= 1 or self.rng.random() < often.chance)
 
-    def _act(self, rule: Rule, on: On, turn: Turn) -> bool:
+    def _act(self, rule: Rule, actions: Iterable[Action], turn: Turn) -> bool:
         draft = Draft(turn)
         try:
             self._capture(rule)
-            did = [action.apply(turn) for action in rule.acting[on]]
+            did = [action.apply(turn) for action in actions]
         except Exception as error:
             draft.restore()
             if rule.private:
@@ -438,6 +450,11 @@ class ConnectionRules:
         self.conversation.values = {**ruleset.vars, **kept}
         self.ruleset = ruleset
         self._compile()
+
+
+def _hiding(rule: Rule, on: On) -> list[Action]:
+    """Its actions that keep something out of the capture."""
+    return [each for each in rule.acting[on] if each.private]
 
 
 def _sentence(error: Exception) -> str:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from wsinspect.rules.turn import Talk, Turn
 
 
+_PSEUDONYM = re.compile("‹redacted:[0-9a-f]{8}›".encode())
+
+
 @functools.cache
 def process_key() -> bytes:
     """Of all redactions without a key of their own; another one in each process."""
@@ -64,6 +67,9 @@ class Redaction:
     """Names of parameters, decoded."""
 
     def pseudonym(self, secret: bytes) -> str:
+        """What stands for the secret; a pseudonym stands for itself, so that hiding twice is hiding once."""
+        if _PSEUDONYM.fullmatch(secret):
+            return secret.decode()
         return f"‹redacted:{hashlib.blake2b(secret, key=self.key, digest_size=4).hexdigest()}›"
 
     # ------------------------------------------------------------------------------------------ payloads

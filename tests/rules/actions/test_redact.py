@@ -197,6 +197,14 @@ def test_patterns_go_through_all_text_of_a_handshake() -> None:
     assert found[0].headers[0][1].endswith("›\xe9")
 
 
+def test_hiding_twice_is_hiding_once() -> None:
+    """The request and the answer of a connection may both bring the same rule."""
+    redact = action("redact", headers=("cookie",), query=("t",), regex=regexes("id=([^&]+)"))
+    fact = Requested(url="ws://h/?t=1&id=2", headers=[("Cookie", "a"), ("X", "id=5")])
+    (once,) = facts_through(redact, fact)
+    assert facts_through(redact, once) == [once]
+
+
 def test_a_key_makes_pseudonyms_agree_between_runs_and_none_does_not() -> None:
     def pseudonym(**fields: Any) -> str:
         return text_of(
