@@ -196,6 +196,11 @@ class JudgedRows:
             return None
         return self._reassembly.row_of_frame(i, (sent.conn, sent.side), sent.last_frame)
 
+    def hits_of(self, conn: int) -> int:
+        """How often rules matched something of a connection."""
+        tally = self.of_conn.get(conn)
+        return 0 if tally is None else tally.hits
+
     def _is_own(self, i: int) -> bool:
         return self._columns.kind(i) < FIRST_FACT and self._columns.is_own_frame(i)
 

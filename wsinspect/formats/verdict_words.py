@@ -16,6 +16,7 @@ GLYPHS = {
     "delayed": "◷",
     "reordered": "⇅",
     "redacted": "░",
+    "matched": "§",
     "shadow": "☾",
     "truncated": "✂",
     "window-lost": "⚠",
@@ -23,7 +24,7 @@ GLYPHS = {
 }
 """By flag; the flag's own word stands beside it, since colour and sign alone say nothing to some."""
 TAG = "⚑"
-RULE = "§"
+RULE = GLYPHS["matched"]
 """Stands for rules as such: a match that did nothing to the message, a count of hits."""
 
 _RELEASED = {
@@ -52,7 +53,22 @@ def flag_words(flag: str) -> str:
     """A flag as its sign and its word: `✗ dropped`, `⚑ login`."""
     if flag.startswith("tag:"):
         return f"{TAG} {flag[4:]}"
-    return f"{GLYPHS.get(flag, '·')} {flag}"
+    return f"{GLYPHS.get(flag.partition(' ')[0].rstrip(':'), '·')} {flag}"
+
+
+def row_flags(fact: Judged) -> tuple[str, ...]:
+    """The flags of a verdict for a row that says nothing else of it: `delayed 200 ms`, `shadow: dropped`."""
+    if fact.shadow:
+        outcome = "matched" if fact.outcome is Outcome.PASSED else fact.outcome.value
+        return (f"shadow: {outcome}", *verdict_flags(fact)[1:])
+    flags = [f"delayed {delay_words(fact)}" if flag == "delayed" else flag for flag in verdict_flags(fact)]
+    silent = all(flag.startswith("tag:") for flag in flags)
+    return ("matched", *flags) if silent else tuple(flags)
+
+
+def delay_words(fact: Judged) -> str:
+    """`200 ms`."""
+    return f"{fact.delay_ms:,.4g} ms"
 
 
 def rules_of(fact: Judged) -> str:
@@ -79,7 +95,7 @@ def verdict_marks(fact: Judged) -> list[str]:
     if fact.shadow:
         return [f"{flag_words('shadow')}: {rules} {_IN_SHADOW[fact.outcome]}", *tags]
     done = [flag_words(flag) for flag in flags if not flag.startswith("tag:")]
-    delay = f"{flag_words('delayed')} {fact.delay_ms:,.4g} ms"
+    delay = f"{flag_words('delayed')} {delay_words(fact)}"
     done = [delay if word == flag_words("delayed") else word for word in done]
     if done:
         return [f"{done[0]} by {rules}", *done[1:], *tags, *(f"{RULE} {note}" for note in fact.notes)]

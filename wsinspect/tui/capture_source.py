@@ -19,7 +19,9 @@ from wsinspect.capture.index import FrameIndex, Row, RowFlag
 from wsinspect.control.client import ControlClient
 from wsinspect.control.protocol import CaptureMoved, NoticeEvent, Stopping
 from wsinspect.errors import DamagedInput, WsinspectError
+from wsinspect.model import Side
 from wsinspect.tui.cells import size
+from wsinspect.tui.ruled_rows import RuledRows
 from wsinspect.tui.source import (
     ConnectionDetail,
     Detail,
@@ -65,6 +67,7 @@ class CaptureSource:
         self._quit_policy = quit_policy
         self._index = FrameIndex(path)
         self._tally = Tally(self._index)
+        self._ruled = RuledRows(self._index)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -185,11 +188,13 @@ class CaptureSource:
     def _line(self, number: int) -> LogLine:
         row = self._index.row(number)
         level: Level = "info"
-        flags, pending = _flags(row.flags), False
+        flags, rule, pending = _flags(row.flags), None, False
         violations: tuple[str, ...] = ()
         if row.opcode is None:
             preview, level = self._other_words(row)
         else:
+            done, rule = self._ruled.marks(number)
+            flags = done + flags
             found = self._previews.get(number)
             if found is not None:
                 preview, flags, violations = found.text, flags + found.flags, found.violations
@@ -213,6 +218,7 @@ class CaptureSource:
             violations=violations,
             level=level,
             pending=pending,
+            rule=rule,
         )
 
     def _other_words(self, row: Row) -> tuple[str, Level]:
@@ -272,6 +278,8 @@ class CaptureSource:
             text = payload_words(message.opcode, frame.payload)
         else:
             text = payload_words(message.opcode, message.payload[: 2 * PREVIEW_BYTES])
+        if not frame.number:
+            text = self._ruled.change(number) + text
         return _Preview(text, ("truncated",) if message.truncated else (), tuple(violations))
 
     # ------------------------------------------------------------------------------------------ detail
@@ -299,8 +307,7 @@ class CaptureSource:
         except DamagedInput as error:
             detail.note = str(error)
             return
-        sent = self._index.judged.sent(row)
-        detail.rule = None if sent is None else sent.rule
+        detail.rules = self._ruled.detail(row)
         detail.reads = self._index.reads_of(row)
 
     def connection(self, conn: int) -> ConnectionDetail | None:
@@ -329,6 +336,8 @@ class CaptureSource:
             subprotocol=summary.subprotocol,
             extensions=summary.deflate.header() if summary.deflate else "",
             kinds=self._tally.kinds_of(conn),
+            rules=self._tally.rules_of(conn),
+            private=tuple(side for side in Side if summary.private[side]),
         )
 
     def stop_proxy(self) -> None:
@@ -359,10 +368,5 @@ class _Rows(Sequence[int]):
 
 
 def _flags(flags: RowFlag) -> tuple[str, ...]:
-    """The words of what is special; violations have their own."""
-    words = []
-    if flags & RowFlag.INJECTED:
-        words.append("injected")
-    if flags & RowFlag.TRUNCATED:
-        words.append("truncated")
-    return tuple(words)
+    """The words of what is special; violations have their own, and so has what rules did."""
+    return ("truncated",) if flags & RowFlag.TRUNCATED else ()

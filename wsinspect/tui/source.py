@@ -18,9 +18,11 @@ from wsinspect.model import (
     Fact,
     Failed,
     Frame,
+    Judged,
     Message,
     Notice,
     Opened,
+    Released,
     Requested,
     Side,
 )
@@ -58,6 +60,8 @@ class ConnectionRow:
     """How it ended, in a few words."""
     problems: int = 0
     """Violations, handshake findings and notices above `info`."""
+    hits: int = 0
+    """What rules matched."""
 
     @property
     def live(self) -> bool:
@@ -79,12 +83,14 @@ class LogLine:
     preview: str = ""
     """The beginning of the payload, as it came: the widget cleans it."""
     flags: tuple[str, ...] = ()
-    """`injected`, `truncated`, `window-lost`, `gap`, `modified` …"""
+    """`injected`, `truncated`, `window-lost`, `gap`, and what rules did: `verdict_words.row_flags`."""
     violations: tuple[str, ...] = ()
     """Slugs."""
     level: Level = "info"
     pending: bool = False
     """The preview is not there yet: ask again later."""
+    rule: str | None = None
+    """The rule that sent it, or the rules that matched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,29 @@ class ConnectionDetail:
     subprotocol: str | None = None
     extensions: str = ""
     kinds: dict[str, int] = field(default_factory=dict)
+    rules: dict[str, str] = field(default_factory=dict)
+    """What each rule did, in words: `3 hits, 2 changed`."""
+    private: tuple[Side, ...] = ()
+    """Whose messages are captured after rules have taken things out of them."""
+
+
+@dataclass(slots=True)
+class RuleDetail:
+    """What rules did about a row."""
+
+    verdict: Judged | None = None
+    why: str = ""
+    """Of what wsinspect sent: `injected`, `modified` …"""
+    rule: str | None = None
+    """That wanted it sent."""
+    of: Pair = (0, 0)
+    """The frames that it stands for, or doubles."""
+    before: bytes | None = None
+    """The payload that came; None where it is not known, or where there was none."""
+    after: list[bytes] = field(default_factory=list)
+    """The payloads that went out instead, in order; several where it was copied."""
+    released: Released | None = None
+    """Of a held message: how it went on."""
 
 
 @dataclass(slots=True)
@@ -131,7 +160,8 @@ class Detail:
     fact: Fact | None = None
     reads: Pair | None = None
     """Ordinals of the first and the last read of its direction that carried the frame."""
-    rule: str | None = None
+    rules: RuleDetail | None = None
+    """None where no rule matched, and nobody sent it but the peer."""
     note: str = ""
     """For a gap, or where the row cannot be read back: a sentence."""
 

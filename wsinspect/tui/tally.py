@@ -184,6 +184,7 @@ class Tally:
             ended_ns=summary.closed_ns,
             end=end_words(summary),
             problems=of.violations + notices + findings,
+            hits=self._index.judged.hits_of(summary.conn),
         )
 
     def row_of(self, conn: int) -> ConnectionRow | None:
@@ -194,6 +195,11 @@ class Tally:
     def ends_of(self, conn: int) -> list[tuple[int, Ended]]:
         """How its sides ended, with the times."""
         return list(self._counts[conn].ends) if conn in self._counts else []
+
+    def rules_of(self, conn: int) -> dict[str, str]:
+        """What each rule did about it, in words."""
+        tally = self._index.judged.of_conn.get(conn)
+        return {rule: counts.words() for rule, counts in tally.rules.items()} if tally is not None else {}
 
     def kinds_of(self, conn: int) -> dict[str, int]:
         """Its frames by kind, the most frequent first."""

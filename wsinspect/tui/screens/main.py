@@ -24,7 +24,8 @@ from wsinspect.tui.widgets.bars import KeyBar, StatusBar, TopBar
 from wsinspect.tui.widgets.connections import ConnectionsList, summary
 from wsinspect.tui.widgets.detail import DetailPane, PageView
 from wsinspect.tui.widgets.log import FrameLog
-from wsinspect.tui.widgets.pages import Page, connection_pages, frame_summary, pages_of
+from wsinspect.tui.widgets.page import Page
+from wsinspect.tui.widgets.pages import connection_pages, frame_summary, pages_of
 from wsinspect.tui.widgets.virtual import VirtualList
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class MainScreen(Screen[None]):
         Binding("escape", "back", "back"),
         Binding("h,left", "detail_tab(-1)", "tab left"),
         Binding("l,right", "detail_tab(1)", "tab right"),
-        *(Binding(str(n), f"detail_choose({n - 1})", f"tab {n}") for n in range(1, 7)),
+        *(Binding(str(n), f"detail_choose({n - 1})", f"tab {n}") for n in range(1, 10)),
         Binding("t", "clock", "time column"),
         Binding("T", "theme", "theme"),
     ]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from textual.strip import Strip
 
+from wsinspect.formats.verdict_words import RULE
 from wsinspect.model import ConnectionState as State
 from wsinspect.tui.cells import Span, age, fit, number, size, sparkline, strip_of, width_of
 from wsinspect.tui.source import ConnectionRow, Snapshot
@@ -164,12 +165,14 @@ class ConnectionsList(VirtualList):
     def _end(self, row: ConnectionRow, width: int) -> list[Span]:
         if not width:
             return []
+        hits = f"{RULE} {number(row.hits)} " if row.hits else ""
         warning = f"⚠ {row.problems} " if row.problems else ""
         role = "error" if row.state in (State.DROPPED, State.FAILED) else "muted"
         return [
             ("  ", self.palette["text"]),
-            (fit(warning, min(width_of(warning), width - 2)), self.palette["error"]),
-            (fit(row.end, max(0, width - 2 - width_of(warning))), self.palette[role]),
+            (hits, self.palette["accent"]),
+            (fit(warning, min(width_of(warning), width - 2 - width_of(hits))), self.palette["error"]),
+            (fit(row.end, max(0, width - 2 - width_of(hits + warning))), self.palette[role]),
         ]
 
 

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from wsinspect.tui.cells import Span, plain, strip_of
 from wsinspect.tui.themes import Palette
 
-from .pages import Page
+from .page import Page
 from .virtual import VirtualList
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from textual.message import Message
 from textual.strip import Strip
 
+from wsinspect.formats.verdict_words import flag_words
 from wsinspect.model import Side
 from wsinspect.tui.cells import Span, fit, plain, since, size, strip_of, wall, width_of
 from wsinspect.tui.source import LogLine, Scope, Source
@@ -31,21 +32,18 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "closed": ("○", "gone", "kind-fact"),
     "altered": ("✎", "altered", "kind-fact"),
     "notice": ("i", "notice", "kind-fact"),
+    "judged": ("§", "rule", "kind-fact"),
+    "released": ("‖", "release", "kind-fact"),
+    "ruled": ("§", "rules", "kind-fact"),
     "gap": ("▒", "gap", "error"),
 }
 """Glyph, word and role by kind. `reserved-11` and kinds of a newer version get a question mark."""
 
-FLAGS = {
-    "injected": "✚",
-    "modified": "✎",
-    "dropped": "✗",
-    "held": "‖",
-    "truncated": "✂",
-    "window-lost": "⚠",
-    "gap": "▒",
-}
 ARROWS = {Side.CLIENT: ("→", "client"), Side.SERVER: ("←", "server")}
 CACHED_LINES = 4096
+RULE_SHOWN_FROM = 90
+"""Cells of the log's width from which a line names its rule; the detail always does."""
+RULE_SHOWN = 40
 
 
 class Clock(enum.Enum):
@@ -250,11 +248,13 @@ class FrameLog(VirtualList):
             ("  ", palette["text"]),
         ]
         used = 12 + self._conn_cells + 3 + 9 + 8 + 2
-        for label, label_role in _labels(line):
+        for label, label_role in _labels(line, with_rule=width >= RULE_SHOWN_FROM):
             text = plain(label) + "  "
             spans.append((text, palette[label_role]))
             used += width_of(text)
         preview_role = {"continuation": "muted", "ping": "muted", "pong": "muted"}.get(line.kind, "text")
+        if "dropped" in line.flags:
+            preview_role = "muted"
         if role in ("kind-fact", "warning", "error"):
             preview_role = role if line.level != "info" else "muted"
         spans.append((fit(line.preview, max(0, width - used)), palette[preview_role]))
@@ -282,10 +282,13 @@ class FrameLog(VirtualList):
         self._refresh_rows(range(last, last + 1)) if last < self.count else self.refresh()
 
 
-def _labels(line: LogLine) -> list[tuple[str, str]]:
-    """Violations and flags, each a glyph and its word."""
+def _labels(line: LogLine, *, with_rule: bool) -> list[tuple[str, str]]:
+    """Violations and flags, each a glyph and its word, the first flag with the rule behind it."""
     labels = [(f"⚠ {slug}", "error") for slug in line.violations]
-    return labels + [(f"{FLAGS.get(flag, '·')} {flag}", "warning") for flag in line.flags]
+    words = [flag_words(flag) for flag in line.flags]
+    if line.rule and with_rule and words:
+        words[0] += f" by {line.rule[:RULE_SHOWN]}"
+    return labels + [(word, "warning") for word in words]
 
 
 def _find(rows: Sequence[int], row: int) -> int | None:

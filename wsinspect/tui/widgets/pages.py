@@ -6,8 +6,7 @@ Text that came over the wire is cut at 256 KiB, and says so; hex shows every byt
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from wsinspect.decode.hexdump import hexdump
 from wsinspect.decode.jsontext import pretty
@@ -31,37 +30,28 @@ from wsinspect.model import (
     Unknown,
     opcode_word,
 )
-from wsinspect.tui.cells import plain, size, span, wall, width_of
+from wsinspect.tui.cells import size, span, wall
 from wsinspect.tui.source import ConnectionDetail, Detail
+from wsinspect.tui.widgets.page import Line, Page, pair, wrapped
+from wsinspect.tui.widgets.rule_pages import rules_lines, verdict_page
 from wsinspect.wire.close_codes import describe, parse_close
 
 SHOWN_TEXT = 256 << 10
 SHOWN_JSON = 256 << 10
-
-type Line = list[tuple[str, str]]
-"""Text (not yet cleaned) and role."""
-
-
-@dataclass(slots=True)
-class Page:
-    """A tab: its lines by number, for the width they are asked with."""
-
-    name: str
-    layout: Callable[[int], int]
-    """Prepare for a width; how many lines there are."""
-    line: Callable[[int], Line]
 
 
 def pages_of(detail: Detail) -> list[Page]:
     """The tabs for a row of the log, the most telling first."""
     pages: list[Page] = []
     if detail.fact is not None:
-        pages.append(_wrapped("Fact", fact_lines(detail.fact)))
+        pages.append(wrapped("Fact", fact_lines(detail.fact)))
     elif detail.frame is None:
-        pages.append(_wrapped("Note", [[(detail.note or "nothing is known of this row", "warning")]]))
+        pages.append(wrapped("Note", [[(detail.note or "nothing is known of this row", "warning")]]))
     else:
+        if detail.rules is not None:
+            pages.append(verdict_page(detail.rules))
         pages += _payload_pages(detail, detail.frame)
-        pages.append(_wrapped("Frame", frame_lines(detail, detail.frame)))
+        pages.append(wrapped("Frame", frame_lines(detail, detail.frame)))
     if detail.connection is not None:
         pages += connection_pages(detail.connection)
     return pages
@@ -69,10 +59,13 @@ def pages_of(detail: Detail) -> list[Page]:
 
 def connection_pages(connection: ConnectionDetail) -> list[Page]:
     """The tabs that every row of a connection shares."""
-    return [
-        _wrapped("Handshake", handshake_lines(connection)),
-        _wrapped("Ends", ends_lines(connection)),
+    pages = [
+        wrapped("Handshake", handshake_lines(connection)),
+        wrapped("Ends", ends_lines(connection)),
     ]
+    if connection.rules or connection.private:
+        pages.append(wrapped("Rules", rules_lines(connection)))
+    return pages
 
 
 # ------------------------------------------------------------------------------------------------ payload
@@ -80,7 +73,7 @@ def connection_pages(connection: ConnectionDetail) -> list[Page]:
 
 def _payload_pages(detail: Detail, frame: Frame) -> list[Page]:
     if frame.opcode == 8:
-        return [_wrapped("Close", close_lines(frame)), hex_page(frame.payload)]
+        return [wrapped("Close", close_lines(frame)), hex_page(frame.payload)]
     message = detail.message
     payload = message.payload if message is not None and not message.lost else frame.payload
     heads = _payload_heads(frame, message)
@@ -93,8 +86,8 @@ def _payload_pages(detail: Detail, frame: Frame) -> list[Page]:
     if text is not None and not (message is None and frame.rsv & 4 and not frame.is_control):
         shaped = pretty(text, max_bytes=SHOWN_JSON, max_depth=200) if text[:1] in '{[" \t\r\n' else None
         if shaped is not None:
-            pages.append(_wrapped("JSON", heads + json_lines(shaped)))
-        pages.append(_wrapped("Text", heads + text_lines(text)))
+            pages.append(wrapped("JSON", heads + json_lines(shaped)))
+        pages.append(wrapped("Text", heads + text_lines(text)))
         pages.append(hex_page(payload))
         return pages
     return [hex_page(payload, heads)]
@@ -188,9 +181,9 @@ def close_lines(frame: Frame) -> list[Line]:
     """A Close frame in words."""
     code, reason, violations = parse_close(frame.payload)
     lines = [
-        _pair("code", "none" if code is None else describe(code), "accent-strong"),
-        _pair("reason", reason or "none"),
-        _pair("from", frame.side.word, frame.side.word),
+        pair("code", "none" if code is None else describe(code), "accent-strong"),
+        pair("reason", reason or "none"),
+        pair("from", frame.side.word, frame.side.word),
     ]
     return lines + [_violation(v.slug, v.section, v.sentence) for v in violations]
 
@@ -211,7 +204,8 @@ def frame_summary(detail: Detail) -> str:
         "masked" if frame.mask else "not masked",
         f"{size(frame.wire_bytes)} on the wire",
     ]
-    if detail.reads is not None:
+    private = detail.connection is not None and frame.side in detail.connection.private
+    if detail.reads is not None and not private:
         words.append(f"read {detail.reads[1]:,}")
     return " · ".join(words)
 
@@ -221,30 +215,32 @@ def frame_lines(detail: Detail, frame: Frame) -> list[Line]:
     rsv = " ".join(f"RSV{n}" for n, bit in ((1, 4), (2, 2), (3, 1)) if frame.rsv & bit)
     mask = "not masked" if frame.mask is None else f"masked, key {frame.mask.hex(' ')}"
     lines = [
-        _pair("frame", f"{frame.number} of the {frame.side.word}", frame.side.word),
-        _pair("time", wall(detail.line.wall_ns)),
-        _pair("opcode", f"{frame.opcode}  {opcode_word(frame.opcode)}"),
-        _pair("FIN", "set" if frame.fin else "not set: more fragments follow"),
-        _pair("RSV", rsv or "none"),
-        _pair("mask", mask),
-        _pair("payload", f"{frame.length:,} bytes" + (" (truncated here)" if frame.truncated else "")),
-        _pair("header", f"{frame.header_bytes} bytes"),
-        _pair("on the wire", f"{frame.wire_bytes:,} bytes, from offset {frame.offset:,}"),
+        pair("frame", f"{frame.number} of the {frame.side.word}", frame.side.word),
+        pair("time", wall(detail.line.wall_ns)),
+        pair("opcode", f"{frame.opcode}  {opcode_word(frame.opcode)}"),
+        pair("FIN", "set" if frame.fin else "not set: more fragments follow"),
+        pair("RSV", rsv or "none"),
+        pair("mask", mask),
+        pair("payload", f"{frame.length:,} bytes" + (" (truncated here)" if frame.truncated else "")),
+        pair("header", f"{frame.header_bytes} bytes"),
+        pair("on the wire", f"{frame.wire_bytes:,} bytes, from offset {frame.offset:,}"),
     ]
-    if detail.reads is not None:
+    if detail.connection is not None and frame.side in detail.connection.private and frame.number:
+        lines.append(pair("captured", "as a whole frame, after the rules: one could keep something out"))
+    elif detail.reads is not None:
         first, last = detail.reads
-        lines.append(_pair("TCP reads", f"{first}" if first == last else f"{first} to {last}"))
+        lines.append(pair("TCP reads", f"{first}" if first == last else f"{first} to {last}"))
     if detail.message is not None:
         message = detail.message
         kind = "compressed" if message.compressed else "plain"
         first, last = message.first_frame, message.last_frame
         lines.append(
-            _pair("message", f"{'this frame' if first == last else f'frames {first} to {last}'}, {kind}")
+            pair("message", f"{'this frame' if first == last else f'frames {first} to {last}'}, {kind}")
         )
     if detail.line.flags:
-        lines.append(_pair("flags", ", ".join(detail.line.flags), "warning"))
-    if detail.rule:
-        lines.append(_pair("rule", detail.rule, "accent"))
+        lines.append(pair("flags", ", ".join(detail.line.flags), "warning"))
+    if detail.line.rule:
+        lines.append(pair("rule", detail.line.rule, "accent"))
     found = list(frame.violations)
     if detail.message is not None:
         found += [v for v in detail.message.violations if v not in found]
@@ -270,18 +266,18 @@ def handshake_lines(connection: ConnectionDetail) -> list[Line]:
     if asked is not None:
         lines.append([(asked.url, "title")])
         if asked.client or asked.mode:
-            lines.append(_pair("client", f"{_address(asked.client)} to {_address(asked.listener)}"))
-            lines.append(_pair("mode", asked.mode or "unknown"))
+            lines.append(pair("client", f"{_address(asked.client)} to {_address(asked.listener)}"))
+            lines.append(pair("mode", asked.mode or "unknown"))
         if opened is not None and opened.server:
-            lines.append(_pair("server", _address(opened.server)))
+            lines.append(pair("server", _address(opened.server)))
         lines += _tls("client TLS", asked.tls) + _tls("server TLS", opened.tls if opened else None)
         if connection.subprotocol:
-            lines.append(_pair("subprotocol", connection.subprotocol))
+            lines.append(pair("subprotocol", connection.subprotocol))
         if connection.extensions:
-            lines.append(_pair("extensions", connection.extensions))
+            lines.append(pair("extensions", connection.extensions))
         if opened is not None:
             lines.append(
-                _pair("carried by", "own sockets" if opened.path == "takeover" else "mitmproxy's layers")
+                pair("carried by", "own sockets" if opened.path == "takeover" else "mitmproxy's layers")
             )
         lines += [[], [("→ ", "client"), (f"{asked.method} {asked.target} {asked.http_version}", "strong")]]
         lines += _headers(asked.headers)
@@ -301,16 +297,16 @@ def handshake_lines(connection: ConnectionDetail) -> list[Line]:
 def ends_lines(connection: ConnectionDetail) -> list[Line]:
     """State, totals, and how each side ended, with the evidence."""
     row = connection.row
-    lines: list[Line] = [_pair("state", row.state.value, "accent-strong")]
+    lines: list[Line] = [pair("state", row.state.value, "accent-strong")]
     if row.end:
-        lines.append(_pair("end", row.end))
+        lines.append(pair("end", row.end))
     if connection.wall_started_ns:
-        lines.append(_pair("began", wall(connection.wall_started_ns)))
+        lines.append(pair("began", wall(connection.wall_started_ns)))
     if row.ended_ns is not None:
-        lines.append(_pair("lasted", span(row.ended_ns - row.started_ns)))
+        lines.append(pair("lasted", span(row.ended_ns - row.started_ns)))
     for side, arrow in ((0, "→ client"), (1, "← server")):
         lines.append(
-            _pair(
+            pair(
                 arrow,
                 f"{row.frames[side]:,} frames, {size(row.wire_bytes[side])}",
                 ("client", "server")[side],
@@ -318,11 +314,11 @@ def ends_lines(connection: ConnectionDetail) -> list[Line]:
         )
     if connection.kinds:
         lines.append(
-            _pair("frames", ", ".join(f"{count:,} {kind}" for kind, count in connection.kinds.items()))
+            pair("frames", ", ".join(f"{count:,} {kind}" for kind, count in connection.kinds.items()))
         )
     for side_of_close, code, reason in connection.closes:
         words = ("none" if code is None else describe(code)) + (f", “{reason}”" if reason else "")
-        lines.append(_pair("Close", f"from the {side_of_close.word}: {words}", side_of_close.word))
+        lines.append(pair("Close", f"from the {side_of_close.word}: {words}", side_of_close.word))
     for t_ns, ended in connection.ends:
         lines += [[], [(f"after {span(t_ns - row.started_ns)}", "muted")], *fact_lines(ended)]
     for notice in connection.notices:
@@ -348,59 +344,53 @@ def fact_lines(fact: Fact) -> list[Line]:
     match fact:
         case Requested():
             return [
-                _pair("asks for", fact.url),
-                _pair("client", _address(fact.client)),
+                pair("asks for", fact.url),
+                pair("client", _address(fact.client)),
                 *_headers(fact.headers),
             ]
         case Opened():
             status = f"{fact.status} {fact.reason}".strip()
-            return [_pair("answer", status), _pair("server", _address(fact.server)), *_headers(fact.headers)]
+            return [pair("answer", status), pair("server", _address(fact.server)), *_headers(fact.headers)]
         case Failed():
-            lines = [_pair("failed", fact.message, "error"), _pair("phase", fact.phase)]
+            lines = [pair("failed", fact.message, "error"), pair("phase", fact.phase)]
             if fact.errno:
-                lines.append(_pair("errno", fact.errno))
+                lines.append(pair("errno", fact.errno))
             if fact.status is not None:
-                lines.append(_pair("answer", f"{fact.status} {fact.reason}".strip(), "warning"))
+                lines.append(pair("answer", f"{fact.status} {fact.reason}".strip(), "warning"))
             body = text_lines(fact.body.decode("utf-8", "replace")) if fact.body else []
             return [*lines, *_headers(fact.headers), *([[]] if body else []), *body]
         case Altered():
             return [
-                _pair("altered", fact.what, "accent"),
-                _pair("before", fact.before),
-                _pair("after", fact.after),
+                pair("altered", fact.what, "accent"),
+                pair("before", fact.before),
+                pair("after", fact.after),
             ]
         case Ended():
-            lines = [_pair(f"{fact.side.word} ended", HOW[fact.how.value], fact.side.word)]
+            lines = [pair(f"{fact.side.word} ended", HOW[fact.how.value], fact.side.word)]
             if fact.errno or fact.detail:
-                lines.append(_pair("evidence", " ".join(filter(None, (fact.errno, fact.detail)))))
+                lines.append(pair("evidence", " ".join(filter(None, (fact.errno, fact.detail)))))
             if fact.discarded_bytes:
-                lines.append(_pair("undelivered", f"{fact.discarded_bytes:,} bytes", "warning"))
+                lines.append(pair("undelivered", f"{fact.discarded_bytes:,} bytes", "warning"))
             return lines + [
-                _pair(name, f"{value:,}", "muted") for name, value in (fact.tcp_info or {}).items()
+                pair(name, f"{value:,}", "muted") for name, value in (fact.tcp_info or {}).items()
             ]
         case Closed():
             both = zip(("→ client", "← server"), fact.frames, fact.wire_bytes, strict=True)
-            return [_pair(name, f"{frames:,} frames, {size(nbytes)}") for name, frames, nbytes in both]
+            return [pair(name, f"{frames:,} frames, {size(nbytes)}") for name, frames, nbytes in both]
         case Notice():
             role = "text" if fact.level == "info" else fact.level
-            return [_pair(fact.level, fact.text, role), _pair("code", fact.code, "muted")]
+            return [pair(fact.level, fact.text, role), pair("code", fact.code, "muted")]
         case Judged():
-            return [_pair("rules", judged_words(fact), "accent")]
+            return [pair("rules", judged_words(fact), "accent")]
         case Released():
-            return [_pair("held", released_words(fact), "accent")]
+            return [pair("held", released_words(fact), "accent")]
         case Ruled():
-            return [_pair("rules", ruled_words(fact), "error" if fact.error else "accent")]
+            return [pair("rules", ruled_words(fact), "error" if fact.error else "accent")]
         case Unknown():
-            return [_pair("fact", fact.name), *(_pair(k, str(v)) for k, v in fact.values.items())]
+            return [pair("fact", fact.name), *(pair(k, str(v)) for k, v in fact.values.items())]
 
 
 # ------------------------------------------------------------------------------------------------- pieces
-
-LABEL = 13
-
-
-def _pair(name: str, value: str, role: str = "text") -> Line:
-    return [(name.ljust(LABEL), "muted"), (value, role)]
 
 
 def _violation(what: str, section: str, sentence: str) -> Line:
@@ -427,42 +417,4 @@ def _tls(name: str, tls: TlsInfo | None) -> list[Line]:
     if tls is None:
         return []
     parts = [tls.version, tls.cipher, tls.alpn and f"ALPN {tls.alpn}", tls.sni and f"SNI {tls.sni}"]
-    return [_pair(name, ", ".join(part for part in parts if part) or "yes")]
-
-
-def _wrapped(name: str, lines: Sequence[Line]) -> Page:
-    """A page whose long lines go on, indented under their label where they have one."""
-    shown: list[Line] = []
-
-    def layout(cells: int) -> int:
-        shown.clear()
-        for line in lines:
-            shown.extend(_wrap(line, max(8, cells)))
-        return len(shown)
-
-    return Page(name, layout, lambda index: shown[index])
-
-
-def _wrap(line: Line, cells: int) -> list[Line]:
-    """Break a line at the width, hard, as the payload must stay readable byte by byte."""
-    out: list[Line] = []
-    current: Line = []
-    room = cells
-    indent = LABEL if len(line) == 2 and len(line[0][0]) == LABEL and cells > 3 * LABEL else 0
-    for raw, role in line:
-        text = plain(raw)
-        while True:
-            head = text[:room]
-            while width_of(head) > room:
-                head = head[:-1]
-            if len(head) == len(text):
-                break
-            current.append((head, role))
-            text = text[len(head) :]
-            out.append(current)
-            current = [(" " * indent, role)] if indent else []
-            room = cells - indent
-        current.append((text, role))
-        room -= width_of(text)
-    out.append(current)
-    return out
+    return [pair(name, ", ".join(part for part in parts if part) or "yes")]
