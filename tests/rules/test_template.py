@@ -153,6 +153,19 @@ def test_unknown_names_are_found_at_load_with_the_nearest_one() -> None:
     template.check_names(Template.parse("{{uuid}}{{user}}{{$.a}}").expressions, {"user"})
 
 
+def test_places_in_values_that_never_change_are_looked_up_at_load() -> None:
+    known = {"user": {"name": "Ada", "l": [1]}}
+    template.check_names(Template.parse("{{user.name}}{{user.l[-1]}}{{user.*}}").expressions, known, known)
+    for text, words in (
+        ("{{user.nmae}}", r"there is no such place in user; did you mean name\?"),
+        ("{{user.l[1]}}", r"there is no such place in user$"),
+        ("{{user.name.first}}", r"there is no such place in user$"),
+    ):
+        with pytest.raises(TemplateError, match=words):
+            template.check_names(Template.parse(text).expressions, known, known)
+    template.check_names(Template.parse("{{user.nmae}}").expressions, known, {})
+
+
 def test_constants_are_known() -> None:
     assert Template.parse("a{{'{{'}}b").constant == "a{{b"
     assert Template.parse("{{a}}").constant is None

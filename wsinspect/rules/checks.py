@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from wsinspect.errors import did_you_mean
 from wsinspect.rules.conditions import After, All, Condition
 from wsinspect.rules.conditions.conversation import Captured, Counter
+from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar
+from wsinspect.rules.reach import FRAMES
 from wsinspect.rules.reading import Reading
 from wsinspect.rules.rule import Rule
-from wsinspect.rules.template import TemplateError, check_names
+from wsinspect.rules.template import Expression, TemplateError, check_names
 
 
 def check(reading: Reading, rules: Sequence[Rule]) -> None:
@@ -32,19 +34,37 @@ def _ids(reading: Reading, rules: Sequence[Rule]) -> None:
 
 def _names(reading: Reading, rules: Sequence[Rule]) -> None:
     """Names of `{{…}}`, of `captured` and of `counter` that nothing defines."""
-    known = {*reading.vars, *(name for rule in rules for name in rule.captures)}
-    ids = {rule.id for rule in rules}
+    known = {*reading.vars, *reading.captured}
+    fixed = {name: value for name, value in reading.vars.items() if name not in reading.captured}
     for rule in rules:
-        try:
-            check_names(rule.expressions(), known)
-        except TemplateError as error:
-            reading.say(rule.place, f"rule {rule.id}: {error.sentence}")
+        for expression in rule.expressions():
+            try:
+                check_names([expression], known, fixed)
+                if not expression.name and not rule.reach & FRAMES:
+                    sentence = (
+                        f"{{{{{expression.source}}}}}: the rule sees no message that it could come from"
+                    )
+                    raise TemplateError(expression.source, expression.position, sentence)
+            except TemplateError as error:
+                reading.say(_place_of(expression, reading.nodes[rule.id]) or rule.place, error.sentence)
         for condition in rule.conditions():
-            wanted, defined, what = _asked(condition, known, ids)
+            wanted, defined, what = _asked(condition, known, reading.ids)
             for name in wanted:
                 if name not in defined:
                     hint = did_you_mean(name, defined)
                     reading.say(rule.place, f"rule {rule.id}: {what} {name!r}{hint}")
+
+
+def _place_of(expression: Expression, node: Node) -> Place | None:
+    """Where in the rule the expression stands; None where it comes out of another file."""
+    match node:
+        case Scalar(place=place, text=text):
+            return place if "{{" in text and expression.source in text else None
+        case Items(items=items):
+            children = items
+        case Pairs(pairs=pairs):
+            children = tuple(each for pair in pairs for each in pair)
+    return next((found for each in children if (found := _place_of(expression, each)) is not None), None)
 
 
 def _asked(condition: Condition, known: set[str], ids: set[str]) -> tuple[Sequence[str], set[str], str]:

@@ -35,6 +35,12 @@ class Reading:
     """Of all files, the later ones first; known before the first rule is read."""
     folder: Path = field(default_factory=Path)
     """Of the file that is read."""
+    ids: set[str] = field(default_factory=set)
+    """Of all rules, those with mistakes in them too."""
+    captured: set[str] = field(default_factory=set)
+    """What any rule captures, those with mistakes in them too."""
+    nodes: dict[str, Node] = field(default_factory=dict)
+    """Rules as they were written, by id."""
 
     def say(self, place: Place, text: str) -> None:
         self.problems.append(Problem(place.file, place.line, place.column, text))

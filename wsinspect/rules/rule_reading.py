@@ -64,6 +64,7 @@ def read_rule(reading: Reading, node: Node, file: int) -> Rule | None:
     elif rule_id and not _ID.fullmatch(rule_id):
         place = entries["id"][1].place
         reading.say(place, f"{rule_id!r} is no id: letters, digits, _, . and -, at most 100 of them")
+    _note(reading, node, entries, rule_id)
     actions = read_actions(reading, entries["then"][1], rule_id) if "then" in entries else ()
     if "then" not in entries and not found.get("capture"):
         hint = "" if "when" in entries else " and when: {…}"
@@ -71,6 +72,15 @@ def read_rule(reading: Reading, node: Node, file: int) -> Rule | None:
     if len(reading.problems) > told:
         return None
     return _build(reading, node, entries, found, actions, file)
+
+
+def _note(reading: Reading, node: Node, entries: Mapping[str, tuple[Scalar, Node]], rule_id: str) -> None:
+    """Keep what other rules may ask for, even where this one is wrong: one mistake is told once."""
+    if rule_id:
+        reading.ids.add(rule_id)
+        reading.nodes.setdefault(rule_id, node)
+    if "capture" in entries and isinstance(entries["capture"][1], Pairs):
+        reading.captured.update(key.text for key, _ in entries["capture"][1].pairs)
 
 
 def _rule_hints(node: Node) -> dict[str, str]:

@@ -20,7 +20,7 @@ import json
 import re
 import urllib.parse
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -247,14 +247,32 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"; there are {', '.join(sorted(known))}" if 0 < len(known) <= 8 else ""
 
 
-def check_names(expressions: Iterable[Expression], known: Collection[str]) -> None:
-    """Raise TemplateError for the first name that is neither known (`vars`, captured) nor a builtin."""
+def check_names(
+    expressions: Iterable[Expression], known: Collection[str], fixed: Mapping[str, Any] | None = None
+) -> None:
+    """Raise TemplateError for the first name that is neither known (`vars`, captured) nor a builtin.
+
+    `fixed`: values that are known beforehand; a place that they have not is wrong too.
+    """
     for each in expressions:
         if each.name and each.name not in known and each.name not in BUILTINS:
             guess = nearest(each.name, {*known, *BUILTINS})
             raise TemplateError(
                 each.source, each.position, f"{{{{{each.source}}}}}: nothing defines {each.name}{guess}"
             )
+        if fixed is not None and each.name in fixed and each.path.is_single:
+            _check_place(each, fixed[each.name])
+
+
+def _check_place(expression: Expression, value: Any) -> None:
+    """Raise TemplateError where a value that never changes has not the place that is asked for."""
+    for step in expression.path.steps:
+        found = jsonpath.Path("", (step,)).find(value)
+        if not found:
+            guess = nearest(step, value) if isinstance(step, str) and isinstance(value, dict) else ""
+            sentence = f"{{{{{expression.source}}}}}: there is no such place in {expression.name}{guess}"
+            raise TemplateError(expression.source, expression.position, sentence)
+        value = found[0]
 
 
 # --------------------------------------------------------------------------------------------- templates
