@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.decode.wild import json_texts
 from wsinspect.decode.limits import MAX_BYTES
 from wsinspect.decode.msgpack import pack
 from wsinspect.decode.registry import ContentDecoder, decoder_for, decoder_of, describe
@@ -129,3 +132,27 @@ def test_describe() -> None:
     assert describe(event, 16) == "socket.io EVENT…"
     assert describe(plain) == '{"a": 1}'
     assert describe(Decoded("json", {})) == ""
+
+
+@given(URLS, SUBPROTOCOLS, json_texts())
+def test_text_is_json_where_a_decoder_says_so(url: str, subprotocol: str | None, text: str) -> None:
+    """Rules scan the payload for what they look for in the tree, and spare the decoding."""
+    decoder = decoder_for(url, subprotocol)
+    found = decoder.decode(Side.CLIENT, TEXT, text.encode())
+    if decoder.text_is_json and found is not None and "\\" not in text:
+        for name_or_text in texts(found.tree):
+            assert name_or_text in text
+    assert decoder.text_is_json == ("EIO" not in url or subprotocol is not None)
+
+
+def texts(tree: Any) -> Iterator[str]:
+    match tree:
+        case str():
+            yield tree
+        case dict():
+            for name, value in tree.items():
+                yield name
+                yield from texts(value)
+        case list():
+            for value in tree:
+                yield from texts(value)

@@ -13,6 +13,10 @@ __all__ = ["BaseDecoder"]
 class BaseDecoder:
     """The bounds, and encoding; a subclass reads a data message that is within them."""
 
+    text_is_json = False
+    """The names and texts in a text message's tree stand in the payload as JSON writes them: what is not in
+    the payload need not be looked for in the tree."""
+
     def decode(self, side: Side, opcode: int, payload: bytes) -> Decoded | None:
         """What the message says; None where no codec knows it. Never raises."""
         if len(payload) > MAX_BYTES:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from wsinspect.decode.brief import brief, shorten
 from wsinspect.decode.jsonedit import edit, write
@@ -36,8 +35,7 @@ class Form(enum.Enum):
     RAW = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     form: Form
     type: str
     """One of TYPES."""

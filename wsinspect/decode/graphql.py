@@ -59,6 +59,8 @@ class GraphqlText(JsonText):
 
 
 class GraphqlDecoder(BaseDecoder):
+    text_is_json = True
+
     def __init__(self, subprotocol: Subprotocol) -> None:
         self._subprotocol = subprotocol
         self._types = TYPES[subprotocol]

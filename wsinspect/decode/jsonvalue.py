@@ -27,8 +27,17 @@ def _int(digits: str) -> int | float:
 
 
 _fast = json.JSONDecoder().raw_decode
-scan = json.JSONDecoder(parse_int=_int).raw_decode
-"""(text, at) -> (value, end) of the value that begins at `at`. Raises ValueError and RecursionError."""
+_lenient = json.JSONDecoder(parse_int=_int).raw_decode
+
+
+def scan(text: str, at: int) -> tuple[Any, int]:
+    """The value that begins at `at`, and where it ends. Raises ValueError and RecursionError."""
+    try:
+        return _fast(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer beyond MAX_INT_DIGITS
+        return _lenient(text, at)
 
 
 def parse(text: str, start: int = 0) -> Any:
@@ -44,7 +53,7 @@ def parse(text: str, start: int = 0) -> Any:
     if text[start] <= " ":
         start = SPACE.match(text, start).end()  # type: ignore[union-attr]  # it matches anywhere
     try:
-        value, end = _read(text, start)
+        value, end = scan(text, start)
         if openings > MAX_DEPTH and not _is_shallow(value):
             raise NotDecoded
     except (ValueError, RecursionError):
@@ -54,15 +63,6 @@ def parse(text: str, start: int = 0) -> Any:
     if text[start] == "-" and text[start + 1] == "I":
         raise NotDecoded  # -Infinity, bare
     return value
-
-
-def _read(text: str, start: int) -> tuple[Any, int]:
-    try:
-        return _fast(text, start)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # an integer beyond MAX_INT_DIGITS
-        return scan(text, start)
 
 
 def _is_shallow(value: Any) -> bool:

@@ -25,6 +25,8 @@ __all__ = ["ContentDecoder", "decoder_for", "decoder_of", "describe"]
 class ContentDecoder(BaseDecoder):
     """JSON in text, and in binary where it is an object or array; MessagePack in binary."""
 
+    text_is_json = True
+
     def __init__(self, *, msgpack: bool = False) -> None:
         """`msgpack`: the handshake says that binary messages are MessagePack."""
         self._msgpack = msgpack

@@ -11,8 +11,7 @@ has one. The attachments of a binary packet are the binary messages behind it: {
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wsinspect.decode.brief import brief, shorten
 from wsinspect.decode.engineio import MESSAGE, Form, write_packet
@@ -33,8 +32,7 @@ _PACKET = re.compile(r"([0-4]|([56])([0-9]{1,9})-)(/[^,]*,?)?([0-9]{1,15})?(?![0
 _FIELDS = ("type", "namespace", "query", "id", "attachments", "data")
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(NamedTuple):
     """What a tree says, checked."""
 
     type: str
@@ -178,18 +176,19 @@ def read_fields(text: str) -> PacketText:
     kind, count, space, number = found[1], found[3], found[4], found[5]
     namespace, mark, query = (space or "/").removesuffix(",").partition("?")
     rest = text[found.end() :]
-    tree = {
-        "type": TYPES[int(kind[0])],
-        "namespace": namespace,
-        "query": query if mark else None,
-        "id": int(number) if number else None,
-        "attachments": int(count) if count else None,
-        "data": parse(rest) if rest else None,
-    }
-    try:
-        return PacketText(Fields.of(tree), found[0], rest)
-    except ValueError:
-        raise NotDecoded from None
+    name = TYPES[int(kind[0])]
+    data = parse(rest) if rest else None
+    if not _fits(name, data):
+        raise NotDecoded
+    fields = Fields(
+        name,
+        namespace,
+        query if mark else None,
+        int(number) if number else None,
+        int(count) if count else None,
+        data,
+    )
+    return PacketText(fields, found[0], rest)
 
 
 def decode_text(text: str) -> Decoded:
