@@ -335,18 +335,17 @@ class Within(Predicate):
         return False
 
     def explain(self) -> str:
-        low, high = self.interval.low, self.interval.high
-        if low == high:
-            return f"is {self._said(low)}"
-        over = f"{'over' if self.interval.low_open else 'at least'} {self._said(low)}"
-        under = f"{'under' if self.interval.high_open else 'at most'} {self._said(high)}"
-        if high == float("inf"):
-            return f"is {over}"
-        if low == float("-inf"):
-            return f"is {under}"
-        if not self.interval.low_open and not self.interval.high_open:
-            return f"is {self._said(low)} to {self._said(high)}"
-        return f"is {over} and {under}"
+        interval, say = self.interval, self._said
+        if interval.low == interval.high:
+            return f"is {say(interval.low)}"
+        ends: list[str] = []
+        if interval.low != float("-inf"):
+            ends.append(f"{'over' if interval.low_open else 'at least'} {say(interval.low)}")
+        if interval.high != float("inf"):
+            ends.append(f"{'under' if interval.high_open else 'at most'} {say(interval.high)}")
+        if len(ends) == 2 and not interval.low_open and not interval.high_open:
+            return f"is {say(interval.low)} to {say(interval.high)}"
+        return f"is {' and '.join(ends)}"
 
     def exactly(self) -> tuple[Any, ...] | None:
         return (self.interval.low,) if self.interval.low == self.interval.high else None

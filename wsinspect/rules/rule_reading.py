@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wsinspect.rules import values
@@ -193,8 +193,10 @@ def _reach(
             acts = f"it acts on {reach_words(can)}"
             reading.say(node.place, f"`{action.word}` cannot act on {reach_words(reach)}: {acts}{wanted}")
             return None
-        if not explicit:
+        if not explicit and not action.everywhere:
             reach &= can
+    if any(each.everywhere for each in actions):
+        return reach if explicit else reach & _union(reach_of(each.acts_on()) for each in actions)
     if explicit:
         one_sided = any(isinstance(each, From) for each in condition.walk())
         return reach if one_sided else _one_handshake(reach, actions)
@@ -205,6 +207,13 @@ def _reach(
             return reach & group
     reading.say(place, "this can never match: its conditions exclude each other")
     return None
+
+
+def _union(masks: Iterable[int]) -> int:
+    found = 0
+    for each in masks:
+        found |= each
+    return found
 
 
 def _one_handshake(reach: int, actions: tuple[Action, ...]) -> int:
