@@ -90,6 +90,8 @@ class Type(enum.Enum):
     NUMBER_TEST = "test of a number"
     SIZE_TEST = "test of a size"
     DURATION_TEST = "test of a duration"
+    DELAY_TEST = "duration, or a test of one"
+    """a bare duration is met exactly"""
     BYTES_TEST = "bytes in hex, with ?? for any"
     """becomes `conditions.BytesTest`"""
     NAMED_TESTS = "mapping of names to tests of texts"
@@ -115,6 +117,18 @@ class Type(enum.Enum):
     """becomes tuple[Action, ...]"""
     RULES = "list of rules"
     TESTS = "list of tests"
+
+    # What inner tests are made of.
+    VALUE = "any value of YAML"
+    """as JSON has it; no templates"""
+    TEXT_VALUES = "mapping of names to texts"
+    """becomes dict[str, str]"""
+    MESSAGES = "list of messages"
+    EXPECT = "what comes of a message"
+    EXPECT_HANDSHAKE = "what comes of the handshake"
+    ANSWER = "the server's answer"
+    SENT = "list of what is sent beside the message"
+    CLOSE = "a close code, or code and reason"
 
 
 REQUIRED = object()

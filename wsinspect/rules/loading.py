@@ -9,8 +9,9 @@ from typing import Any
 
 from wsinspect.errors import BadRules, Problem
 from wsinspect.rules import checks, values
+from wsinspect.rules.inner_reading import InnerTest, read_tests
 from wsinspect.rules.loader import compose, files_of, load_file
-from wsinspect.rules.marked import Items, Node, Place, Scalar, kind_of
+from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, kind_of
 from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.rule_reading import FILE_FIELDS, MAX_RULES, read_rule
@@ -56,9 +57,14 @@ def _set(
         _head(reading, source, found) for source, found in zip(sources, entries, strict=True)
     ]  # vars first: rules of any file may use them
     rules: list[Rule] = []
+    tests: list[InnerTest] = []
     for number, (source, found) in enumerate(zip(sources, entries, strict=True)):
         reading.folder = source.folder
-        rules += _rules(reading, found, number)
+        own = _rules(reading, found, number)
+        rules += own
+        if "tests" in found:
+            # Of a rule that is wrong, and so not here, a test may speak all the same.
+            tests += read_tests(reading, found["tests"][1], number, _ids_of(found))
     checks.check(reading, rules)
     if reading.problems:
         raise BadRules(_in_order(reading.problems, sources))
@@ -68,6 +74,7 @@ def _set(
         vars=reading.vars,
         seed=next((seed for seed in reversed(seeds) if seed is not None), None),
         paths=paths,
+        tests=tuple(tests),
         warnings=tuple(_in_order(reading.warnings, sources)),
     )
 
@@ -121,6 +128,14 @@ def _head(reading: Reading, source: Source, found: Entries) -> int | None:
         elif field.name == "seed":
             seed = value
     return seed if isinstance(seed, int) else None
+
+
+def _ids_of(found: Entries) -> list[str]:
+    """The ids of a file's rules, also of those that are wrong."""
+    node = found["rules"][1] if "rules" in found else None
+    items = node.items if isinstance(node, Items) else ()
+    pairs = (pair for item in items if isinstance(item, Pairs) for pair in item.pairs)
+    return [value.text for key, value in pairs if key.text == "id" and isinstance(value, Scalar)]
 
 
 def _rules(reading: Reading, found: Entries, number: int) -> list[Rule]:

@@ -29,25 +29,25 @@ RULE_FIELDS: tuple[Field, ...] = (
     Field(
         "after",
         Type.INT,
-        "In each connection the first so many matches do not act.",
+        "In each connection the first N matches do not act.",
         default=0,
         low=0,
     ),
     Field(
         "first",
         Type.INT,
-        "In each connection only the first so many matches act (behind those that `after` skips).",
+        "In each connection only the first N matches act (behind those that `after` skips).",
         default=None,
         low=1,
     ),
     Field(
         "every",
         Type.INT,
-        "Each so-manieth match acts (behind those that `after` skips): `every: 3` the third, the sixth …",
+        "Only each Nth match acts (behind those that `after` skips): with 3 the third, the sixth …",
         default=1,
         low=1,
     ),
-    Field("limit", Type.INT, "It acts at most so often in each connection.", default=None, low=1),
+    Field("limit", Type.INT, "It acts at most N times in each connection.", default=None, low=1),
     Field("stop", Type.BOOL, "Where it acts, no later rule sees the message.", default=False),
     Field(
         "capture", Type.CAPTURES, "Values to keep when it acts, for `{{name}}` from then on.", default=None

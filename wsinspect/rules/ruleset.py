@@ -10,12 +10,15 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsinspect.errors import NotFound, Problem, did_you_mean
 from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.lanes import Lanes
 from wsinspect.rules.rule import Rule
+
+if TYPE_CHECKING:
+    from wsinspect.rules.inner_reading import InnerTest
 
 MAX_LANES = 256
 """Compiled sets that are kept: one for each mix of rules that connections were left with."""
@@ -61,7 +64,7 @@ class RuleSet:
     """Of the last file that has one; None: each connection has random numbers of its own."""
     paths: tuple[Path, ...] = ()
     """What it was loaded from: files and folders, for a reload."""
-    tests: tuple[Any, ...] = ()
+    tests: tuple[InnerTest, ...] = ()
     warnings: tuple[Problem, ...] = ()
     hits: Hits = field(default_factory=Hits)
     """Shared with the sets made of this one by `with_enabled` and `after`."""

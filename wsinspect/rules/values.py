@@ -102,13 +102,23 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
             return mapping(reading, node, name, lambda each: plain_json(reading, each))
         case (
             Type.CONDITION | Type.CONDITIONS | Type.AFTER | Type.TEXT_TEST | Type.FOLDED_TEST
-            | Type.NUMBER_TEST | Type.SIZE_TEST | Type.DURATION_TEST | Type.BYTES_TEST | Type.NAMED_TESTS
-            | Type.HEADER_TESTS | Type.QUERY_TEST | Type.JSON_TESTS | Type.CAPTURED_TESTS | Type.COUNTERS
-            | Type.KINDS | Type.ADDRESSES | Type.CAPTURES
+            | Type.NUMBER_TEST | Type.SIZE_TEST | Type.DURATION_TEST | Type.DELAY_TEST | Type.BYTES_TEST
+            | Type.NAMED_TESTS | Type.HEADER_TESTS | Type.QUERY_TEST | Type.JSON_TESTS
+            | Type.CAPTURED_TESTS | Type.COUNTERS | Type.KINDS | Type.ADDRESSES | Type.CAPTURES
         ):  # fmt: skip
             from wsinspect.rules import values_when
 
             return values_when.read(reading, node, field)
+        case Type.VALUE:
+            return plain_json(reading, node)
+        case Type.TEXT_VALUES:
+            return mapping(reading, node, str, text)
+        case (
+            Type.MESSAGES | Type.EXPECT | Type.EXPECT_HANDSHAKE | Type.ANSWER | Type.SENT | Type.CLOSE
+        ):  # fmt: skip
+            from wsinspect.rules import inner_reading
+
+            return inner_reading.read(reading, node, field)
         case Type.ACTIONS | Type.RULES | Type.TESTS:
             raise AssertionError(f"{field.type} is read by its owner")
         case _:

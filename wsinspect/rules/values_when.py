@@ -59,6 +59,8 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
             return number_test(reading, node, SIZE)
         case Type.DURATION_TEST:
             return number_test(reading, node, DURATION, exact=False)
+        case Type.DELAY_TEST:
+            return number_test(reading, node, DURATION)
         case Type.BYTES_TEST:
             return bytes_test(reading, node)
         case Type.NAMED_TESTS:
