@@ -253,7 +253,7 @@ def test_a_message_is_decoded_once_whoever_asks() -> None:
     """)
     plan = world.text(CLIENT, {"a": 1, "b": 2, "event": "x"})
     assert world.ids(plan) == ["a", "b", "c"]
-    assert world.decoder.asked == 1
+    assert world.asked == 1
 
 
 def test_a_lost_payload_is_judged_only_by_rules_that_need_none() -> None:

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from wsinspect.model import Decoded, Frame, Header, Message, Opcode, Opened, Requested, Side
+from wsinspect.model import Decoded, Decoder, Frame, Header, Message, Opcode, Opened, Requested, Side
 from wsinspect.model.plans import Plan
 from wsinspect.rules.engine import ConnectionRules
 from wsinspect.rules.loading import load_text
@@ -71,12 +71,12 @@ class World:
         client: str = "127.0.0.1",
         answer: list[Header] | None = None,
         conn: int = 1,
-        decoder: JsonDecoder | None = None,
+        decoder: Decoder | None = None,
         shadow: bool = False,
         open: bool = True,
     ) -> None:
         self.ruleset = rules(ruleset) if isinstance(ruleset, str) else ruleset
-        self.decoder = decoder or JsonDecoder()
+        self.decoder = decoder if decoder is not None else JsonDecoder()
         requested = Requested(url=url, headers=headers or [], client=(client, 5000))
         self.rules = ConnectionRules(self.ruleset, requested, conn=conn, decoder=self.decoder, shadow=shadow)
         self.now_ns = 1000 * S
@@ -85,6 +85,12 @@ class World:
         if open:
             self.rules.opened_fact(Opened(headers=answer or []))
             self.opening = self.rules.opened(self.now_ns)
+
+    @property
+    def asked(self) -> int:
+        """How often the decoder was."""
+        assert isinstance(self.decoder, JsonDecoder)
+        return self.decoder.asked
 
     def wait(self, seconds: float) -> None:
         self.now_ns += int(seconds * S)

@@ -27,10 +27,11 @@ from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.conversation import Conversation, RuleState
 from wsinspect.rules.drafts import Draft
 from wsinspect.rules.handshake_turn import HandshakeTurn
-from wsinspect.rules.lanes import Lane, Lanes, Latch, Selector
+from wsinspect.rules.lanes import Lane, Lanes, Latch
 from wsinspect.rules.reach import KIND_OF_OPCODE, ON_OF_KIND, Kind
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.ruleset import RuleSet
+from wsinspect.rules.selecting import Selector
 from wsinspect.rules.turn import Turn
 from wsinspect.rules.view import View
 
@@ -146,7 +147,7 @@ class ConnectionRules:
         stopped = False
         for rule in lane.rules:
             actions = _hiding(rule, on) if stopped else rule.acting[on]
-            if (actions or not stopped) and self._matches(rule, view):
+            if (actions or not stopped) and self._matches(rule):
                 acted = self._act_handshake(rule, actions, turn)
                 stopped = stopped or (acted and rule.stop)
         try:
@@ -293,12 +294,16 @@ class ConnectionRules:
     def _run(self, lane: Lane, selector: Selector, turn: Turn | None) -> Turn | None:
         view = self._view
         on = ON_OF_KIND[view.kind]
-        numbers, at = selector.numbers(view), 0
+        numbers, at, tests = selector.numbers(view), 0, lane.tests
         while at < len(numbers):
             number = numbers[at]
             at += 1
             rule = lane.rules[number]
-            if not self._matches(rule, view):
+            try:
+                if not tests[number](view) or not self._wants(rule):
+                    continue
+            except Exception as error:
+                self._fail(rule, error)
                 continue
             if turn is None:
                 turn = self._turn()
@@ -316,7 +321,7 @@ class ConnectionRules:
         """What no later rule sees still goes into the capture: of those left, what hides something acts."""
         for rule in rules:
             hiding = _hiding(rule, on)
-            if hiding and self._matches(rule, self._view):
+            if hiding and self._matches(rule):
                 self._act(rule, hiding, turn)
 
     def _turn(self) -> Turn:
@@ -326,17 +331,19 @@ class ConnectionRules:
             memories=self._memories,
         )  # fmt: skip
 
-    def _matches(self, rule: Rule, view: View) -> bool:
+    def _matches(self, rule: Rule) -> bool:
         """Whether the rule acts on what the view shows; counts its match."""
+        try:
+            return rule.dynamic.test(self._view) and self._wants(rule)
+        except Exception as error:
+            self._fail(rule, error)
+            return False
+
+    def _wants(self, rule: Rule) -> bool:
+        """Whether a rule that matches acts; counts its match."""
         state = self.conversation.state(rule.id)
         often = rule.often
         if state.failed or (not often.always and often.over(state.matched, state.acted)):
-            return False
-        try:
-            if not rule.dynamic.test(view):
-                return False
-        except Exception as error:
-            self._fail(rule, error)
             return False
         state.matched += 1
         if often.always:

@@ -18,18 +18,13 @@ candidates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import re2
-
 from wsinspect.model import Side
-from wsinspect.rules import regexes
 from wsinspect.rules.actions.base import Action
 from wsinspect.rules.conditions import After, Condition, Needles
 from wsinspect.rules.conditions.conversation import Idle, RateOf
-from wsinspect.rules.jsonpath import Path
-from wsinspect.rules.predicates import Key, key_of
 from wsinspect.rules.reach import (
     CONTROL,
     DATA,
@@ -43,13 +38,8 @@ from wsinspect.rules.reach import (
 )
 from wsinspect.rules.regexes import Searcher
 from wsinspect.rules.rule import Rule
-from wsinspect.rules.view import View
-
-MAX_SCAN_BYTES = 16 << 10
-"""Of all byte strings of a scan: rules beyond that are tested message by message."""
-
-LEAST_TABLE = 3
-"""So many rules must ask for one path before a table is worth its search."""
+from wsinspect.rules.scanning import Scan
+from wsinspect.rules.selecting import Selector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,46 +59,8 @@ class Stop:
     condition: Condition
 
 
-class Selector:
-    """Some of a lane's rules, with the tables that find the candidates among them."""
-
-    def __init__(self, rules: Sequence[Rule], numbers: Iterable[int]) -> None:
-        self._plain: list[int] = []
-        by_path: dict[Path, list[tuple[int, frozenset[Key]]]] = {}
-        for number in numbers:
-            lookup = rules[number].lookup()
-            if lookup is None:
-                self._plain.append(number)
-            else:
-                by_path.setdefault(lookup.path, []).append((number, lookup.keys))
-        self._tables: list[tuple[Path, dict[Key, list[int]]]] = []
-        for path, members in by_path.items():
-            if len(members) < LEAST_TABLE:
-                self._plain += [number for number, _ in members]
-                continue
-            table: dict[Key, list[int]] = {}
-            for number, keys in members:
-                for key in keys:
-                    table.setdefault(key, []).append(number)
-            self._tables.append((path, table))
-        self._plain.sort()
-
-    def numbers(self, view: View) -> list[int]:
-        """The candidates for a message, in order. The list is not to be changed."""
-        if not self._tables:
-            return self._plain
-        found = self._plain
-        for path, table in self._tables:
-            for value in view.found(path):
-                key = value if type(value) is str else key_of(value)
-                hit = table.get(key) if key is not None else None
-                if hit is not None:
-                    found = found + hit
-        return found if found is self._plain else sorted(found)
-
-    @property
-    def empty(self) -> bool:
-        return not (self._plain or self._tables)
+def _usable(needles: Needles | None, verbatim: bool) -> Needles | None:
+    return needles if needles is not None and (verbatim or not needles.in_tree) else None
 
 
 class Lane:
@@ -116,53 +68,24 @@ class Lane:
 
     def __init__(self, rules: Sequence[Rule], latches: Sequence[Latch], verbatim: bool) -> None:
         self.rules = tuple(rules)
+        self.tests = tuple(rule.dynamic.test for rule in rules)
         self.latches = tuple(latches)
-        self.open_latches: tuple[Latch, ...] = self.latches
         needles = [_usable(rule.needles(), verbatim) for rule in rules]
         waiting = [_usable(latch.condition.needles(), verbatim) for latch in latches]
-        self.scan, texts = _scan([*needles, *waiting])
-        sealed = [each is not None and each.texts <= texts for each in needles]
+        scan = Scan([*needles, *waiting])
+        self.scan = scan.found
         self.all = Selector(rules, range(len(rules)))
-        self.open = Selector(rules, [number for number, shut in enumerate(sealed) if not shut])
+        self.open = Selector(rules, [at for at, each in enumerate(needles) if not scan.covers(each)])
         """Of the rules that the scan cannot exclude."""
-        self.blind = Selector(rules, [number for number, rule in enumerate(rules) if not rule.reads_payload])
+        self.blind = Selector(rules, [at for at, rule in enumerate(rules) if not rule.reads_payload])
         """Of the rules that need no payload, for one that is lost."""
-        if self.scan is not None:
-            self.open_latches = tuple(
-                latch
-                for latch, each in zip(latches, waiting, strict=True)
-                if each is None or not each.texts <= texts
-            )
+        self.open_latches = tuple(
+            latch for latch, each in zip(latches, waiting, strict=True) if not scan.covers(each)
+        )
         self.sieve: Searcher | None = None
         """The scan, where nothing else has to be asked when it finds nothing."""
         if self.open.empty and not self.open_latches:
             self.sieve = self.scan
-
-
-def _usable(needles: Needles | None, verbatim: bool) -> Needles | None:
-    return needles if needles is not None and (verbatim or not needles.in_tree) else None
-
-
-def _scan(all_needles: Iterable[Needles | None]) -> tuple[Searcher | None, frozenset[bytes]]:
-    """One search for all of them that fit, and which those are."""
-    texts: set[bytes] = set()
-    size = 0
-    escapes = False
-    for each in all_needles:
-        if each is None:
-            continue
-        more = sum(map(len, each.texts - texts))
-        if size + more <= MAX_SCAN_BYTES:
-            size += more
-            texts |= each.texts
-            escapes |= each.in_tree
-    if not texts:
-        return None, frozenset()
-    if len(texts) == 1 and not escapes:
-        (only,) = texts
-        return lambda payload: only in payload, frozenset(texts)
-    pattern = b"|".join(map(re2.escape, sorted(texts | ({b"\\"} if escapes else set()))))
-    return regexes.searcher(regexes.compile_bytes(pattern)), frozenset(texts)
 
 
 class Lanes:

@@ -82,6 +82,8 @@ class Predicate:
 
     def any_of(self, values: Sequence[Any], view: View) -> bool:
         """Whether it holds for one of them, or for their absence."""
+        if len(values) == 1:
+            return self.holds(values[0], view)
         if not values:
             return self.absent
         holds = self.holds
@@ -96,6 +98,8 @@ class Equals(Predicate):
         self._raw = value.encode(errors="replace") if isinstance(value, str) else b""
 
     def holds(self, value: Any, view: View) -> bool:
+        if type(value) is str:
+            return bool(value == self.value)
         return same(value, self.value)
 
     def holds_bytes(self, payload: bytes, view: View) -> bool:
@@ -232,8 +236,14 @@ class OneOf(Predicate):
 
     def __init__(self, predicates: Iterable[Predicate]) -> None:
         self.predicates = tuple(predicates)
+        keys = [key_of(each) for each in self.exactly() or ()]
+        self._keys = frozenset(keys) if keys and None not in keys else None
+        """All that it holds for, where that can be looked up."""
 
     def holds(self, value: Any, view: View) -> bool:
+        if self._keys is not None:
+            key = key_of(value)
+            return key is not None and key in self._keys
         return any(each.holds(value, view) for each in self.predicates)
 
     def holds_bytes(self, payload: bytes, view: View) -> bool:
@@ -320,6 +330,9 @@ class Exists(Predicate):
         return "is there" if self.wanted else "is not there"
 
 
+_NUMBERS = (float, int)
+
+
 class Within(Predicate):
     """A number in an interval."""
 
@@ -329,7 +342,7 @@ class Within(Predicate):
         self._said = unit
 
     def holds(self, value: Any, view: View) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value in self.interval
+        return type(value) in _NUMBERS and value in self.interval
 
     def holds_bytes(self, payload: bytes, view: View) -> bool:
         return False

@@ -13,6 +13,7 @@ import re2
 
 MAX_PATTERN_CHARS = 4096
 MAX_PROGRAM_BYTES = 8 << 20
+MAX_UNION_BYTES = 32 << 20
 
 type Pattern = Any
 """A compiled re2 pattern; the package has no types."""
@@ -48,6 +49,14 @@ def compile_regex(text: str) -> Pattern:
         said = str(error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error)
         hint = next((hint for sign, hint in _HINTS.items() if sign in said), "")
         raise ValueError(f"not a regular expression of RE2: {said}{hint}") from None
+
+
+def compile_union(text: str) -> Pattern:
+    """Several patterns as one that only says yes or no. Raises ValueError where RE2 takes no more."""
+    try:
+        return re2.compile(text.encode(), _options(never_capture=True, max_mem=MAX_UNION_BYTES))
+    except re2.error as error:
+        raise ValueError(str(error)) from None
 
 
 def compile_bytes(pattern: bytes) -> Pattern:

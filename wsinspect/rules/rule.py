@@ -10,7 +10,7 @@ from wsinspect.rules.actions import words
 from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.captures import Source
 from wsinspect.rules.conditions import After, All, Condition, From, KindIs, Needles
-from wsinspect.rules.conditions.base import Lookup
+from wsinspect.rules.conditions.base import Lookup, Range
 from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.marked import Place
@@ -150,6 +150,9 @@ class Rule:
 
     def lookup(self) -> Lookup | None:
         return self.dynamic.lookup()
+
+    def range(self) -> Range | None:
+        return self.dynamic.range()
 
     def afters(self) -> list[After]:
         """Its `after` conditions, in a fixed order."""

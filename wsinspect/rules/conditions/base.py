@@ -23,25 +23,32 @@ from wsinspect.rules.jsonpath import Path
 from wsinspect.rules.predicates import Key
 from wsinspect.rules.reach import EVERYWHERE
 from wsinspect.rules.template import Expression
+from wsinspect.rules.units import Bounds
 
 if TYPE_CHECKING:
     from wsinspect.rules.connection_facts import ConnectionFacts
     from wsinspect.rules.view import View
 
 
+MAX_WORTH = 1 << 16
+
+
 @dataclass(frozen=True, slots=True)
 class Needles:
-    """Byte strings of which one occurs in the payload wherever a condition holds."""
+    """Byte strings and patterns of which one occurs in the payload wherever a condition holds."""
 
-    texts: frozenset[bytes]
+    texts: frozenset[bytes] = frozenset()
     in_tree: bool = False
     """They stand for texts of the decoded tree: that is sound for payloads that carry them as they are, such
     as JSON without a backslash."""
+    patterns: frozenset[str] = frozenset()
+    """RE2's, over UTF-8."""
 
     @property
     def worth(self) -> tuple[int, int]:
         """The more, the fewer messages have one by chance."""
-        return min(map(len, self.texts)), -len(self.texts)
+        shortest = min(map(len, self.texts), default=MAX_WORTH)
+        return 0 if self.patterns else shortest, -len(self.texts) - len(self.patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,14 @@ class Lookup:
 
     path: Path
     keys: frozenset[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A single place of the tree, and the interval in which it has a number wherever a condition holds."""
+
+    path: Path
+    bounds: Bounds
 
 
 class Condition:
@@ -101,6 +116,9 @@ class Condition:
         return None
 
     def lookup(self) -> Lookup | None:
+        return None
+
+    def range(self) -> Range | None:
         return None
 
     def never(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from wsinspect.rules.conditions.base import Condition, Lookup, Needles
+from wsinspect.rules.conditions.base import Condition, Lookup, Needles, Range
 from wsinspect.rules.conditions.connection import Host, OneValue, Port, UrlPath
 from wsinspect.rules.conditions.conversation import Index
 from wsinspect.rules.conditions.payload import MAX_KEYS, CloseCode, OfDecoded, Size, Text, single_tests
@@ -63,6 +63,9 @@ class All(Condition):
     def lookup(self) -> Lookup | None:
         found = [each for each in (one.lookup() for one in self.value) if each is not None]
         return min(found, key=lambda each: len(each.keys), default=None)
+
+    def range(self) -> Range | None:
+        return next((found for each in self.value if (found := each.range()) is not None), None)
 
     def never(self) -> str:
         return (
@@ -140,15 +143,14 @@ class AnyOf(Condition):
         return f"({' or '.join(each.explain() for each in self.value)})"
 
     def needles(self) -> Needles | None:
-        texts: set[bytes] = set()
-        in_tree = False
-        for each in self.value:
-            found = each.needles()
-            if found is None:
-                return None
-            texts |= found.texts
-            in_tree |= found.in_tree
-        return Needles(frozenset(texts), in_tree) if texts else None
+        found = [each for each in (one.needles() for one in self.value) if each is not None]
+        if len(found) < len(self.value):
+            return None
+        return Needles(
+            frozenset().union(*(each.texts for each in found)),
+            any(each.in_tree for each in found),
+            frozenset().union(*(each.patterns for each in found)),
+        )
 
     def lookup(self) -> Lookup | None:
         found = [each.lookup() for each in self.value]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from wsinspect.model import Side
 from wsinspect.rules import regexes
-from wsinspect.rules.conditions.base import Condition, Lookup, Needles
+from wsinspect.rules.conditions.base import Condition, Lookup, Needles, Range
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.jsonpath import Each, Path
-from wsinspect.rules.predicates import Key, Predicate, contradiction, key_of
+from wsinspect.rules.predicates import Key, Predicate, Regex, contradiction, key_of
 from wsinspect.rules.reach import DATA, FRAMES, KIND_WORDS, Kind, bit
 from wsinspect.rules.reach import reach as places
 from wsinspect.rules.template import Expression
@@ -100,6 +100,9 @@ class Text(Condition):
 
     def needles(self) -> Needles | None:
         found = self.value.literals()
+        if isinstance(self.value, Regex):
+            # A \Q without its \E would take what is joined to the pattern as text.
+            return None if "\\Q" in self.value.text else Needles(patterns=frozenset([self.value.text]))
         if not found or not all(found):
             return None
         return Needles(frozenset(each.encode(errors="replace") for each in found))
@@ -190,9 +193,13 @@ class Json(Condition):
     cost = 8
     value: Mapping[Path, Predicate]
 
+    def __init__(self, value: Mapping[Path, Predicate]) -> None:
+        super().__init__(value)
+        self._tests = tuple((path, test.any_of) for path, test in value.items())
+
     def test(self, view: View) -> bool:
-        for path, test in self.value.items():
-            if not test.any_of(view.found(path), view):
+        for path, holds in self._tests:
+            if not holds(view.found(path), view):
                 return False
         return view.decoded is not None
 
@@ -210,6 +217,13 @@ class Json(Condition):
     def lookup(self) -> Lookup | None:
         found = [each for each in (_lookup(*pair) for pair in self.value.items()) if each is not None]
         return min(found, key=lambda each: len(each.keys), default=None)
+
+    def range(self) -> Range | None:
+        for path, test in self.value.items():
+            bounds = test.bounds()
+            if path.is_single and bounds is not None:
+                return Range(path, bounds)
+        return None
 
     def never(self) -> str:
         for path, test in self.value.items():
