@@ -109,6 +109,7 @@ class Inflater:
         self._no_takeover = no_context_takeover
         self._stale = False  # the next message begins with an empty window
         self._since_loss: int | None = None  # bytes of window since it was lost; None: all of it is known
+        self._room = max_bytes
         self._new_window()
         self._end_message()
 
@@ -151,6 +152,12 @@ class Inflater:
                 self._stale = self._no_takeover
                 self._end_message()
         return result
+
+    def set_max(self, max_bytes: int) -> None:
+        """Bound messages to another size; one that is half inflated keeps to the old one."""
+        if self._room == self.max_bytes:
+            self._room = max_bytes
+        self.max_bytes = max_bytes
 
     def lose_window(self) -> None:
         """Bytes of the direction are missing. A message that is half inflated is given up."""

@@ -301,9 +301,15 @@ class FrameDecoder:
 
 
 def encode_frame(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bytes | None = None
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    rsv: int = 0,
+    mask: bytes | None = None,
+    wide: bool = False,
 ) -> bytes:
-    """One whole frame, RFC 6455 section 5.2, its length in the shortest form.
+    """One whole frame, RFC 6455 section 5.2, its length in the shortest form, or in 64 bits where `wide`.
 
     `rsv` has RSV1, 2, 3 as the bits 4, 2, 1; `mask` is the masking key, four bytes, or None for a server's
     frame. Nothing else is checked: a test must be able to send what the protocol forbids.
@@ -311,9 +317,9 @@ def encode_frame(
     first = (0x80 if fin else 0) | (rsv & 7) << 4 | opcode & 15
     mask_bit = 0 if mask is None else 0x80
     length = len(payload)
-    if length < 126:
+    if length < 126 and not wide:
         header = bytes((first, mask_bit | length))
-    elif length < 0x10000:
+    elif length < 0x10000 and not wide:
         header = bytes((first, mask_bit | 126)) + length.to_bytes(2)
     else:
         header = bytes((first, mask_bit | 127)) + length.to_bytes(8)

@@ -87,6 +87,12 @@ class MessageAssembler:
             # Even where none is open by `state`: if the gap fell into its last frame, that one still follows.
             self._open.lose("gap")
 
+    def set_max(self, max_message: int) -> None:
+        """Hold messages to another size, from the next one on."""
+        self.max_message = max_message
+        if self._inflater is not None:
+            self._inflater.set_max(max_message)
+
     @property
     def window_known(self) -> bool:
         """Whether the next message can be inflated whatever it refers to; True without compression."""
