@@ -62,7 +62,8 @@ class Sent:
     offset: int
     """They went out before the byte at this position of the side's own stream."""
     why: str = "injected"
-    """`injected`; `modified`: in the place of a message that came; `duplicate`: once more."""
+    """`injected`; `modified`: in the place of a message that came; `duplicate`: once more; `cut`: the
+    first bytes of a message's frames, and nothing after them."""
     rule: str | None = None
     first_frame: int = 0
     """Of the side's own message that it stands for, or doubles; 0: of none."""

@@ -7,6 +7,7 @@ bytes in which it came, and control frames pass at once; else this is the layer-
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -23,8 +24,9 @@ from wsinspect.proxy import contract
 from wsinspect.proxy.injected import inject, inject_of
 from wsinspect.proxy.layer import LayerRelay
 from wsinspect.proxy.words import headers_of
-from wsinspect.relay.commands import Answer, Inject
-from wsinspect.relay.gate import Gate, Held
+from wsinspect.relay.commands import Answer, Command, Inject
+from wsinspect.relay.encoder import Encoder, plain_frames
+from wsinspect.relay.gate import Control, Gate, Held
 from wsinspect.relay.session import MAX_WAITING, Session
 from wsinspect.wire.extensions import negotiated
 from wsinspect.wire.frames import encode_frame
@@ -76,12 +78,15 @@ class HookedRelay(LayerRelay):
         agreed = negotiated(headers_of(response)) if response is not None else None
         deflate = agreed.deflate if agreed else None
         self._gates = (Gate(Side.CLIENT, deflate), Gate(Side.SERVER, deflate))
+        self._encoders = tuple(Encoder(side, deflate, _new_key) for side in Side)
         self._queues: tuple[list[Inject], list[Inject]] = ([], [])
         """Injections that wait for the end of a message too large to hold."""
         self._kept_bytes = 0
         self._said: set[str] = set()
 
-    def command(self, command: Inject) -> Answer:
+    def command(self, command: Command) -> Answer:
+        if not isinstance(command, Inject):
+            return super().command(command)
         refusal = self.session.refusal(command)
         queue = self._queues[command.side]
         if not refusal and len(queue) >= MAX_WAITING:
@@ -94,65 +99,74 @@ class HookedRelay(LayerRelay):
             True, "sent" if self._gates[command.side].between_messages else "waiting for a boundary"
         )
 
-    def _data(self, side: Side, data: bytes) -> Iterator[commands.Command]:
+    def _send(self, to: Side, data: bytes) -> Iterator[commands.Command]:
+        """What the session lets out goes through the hooks."""
+        side = to.other
         gate = self._gates[side]
-        if self._faulty:
-            yield commands.SendData(self._conn(side.other), data)
+        if side in self._faulty:
+            yield commands.SendData(self._conn(to), data)
             return
-        given = False
-        try:
-            now_ns = time.monotonic_ns()
-            self.session.receive(side, data, now_ns)
-            self.session.settle(now_ns)
-            self.session.take_output(side.other)  # the gate decides what goes out, and when
-            self._record()
-            given = True
-            for item in gate.receive(data):
-                if isinstance(item, bytes):
-                    yield commands.SendData(self._conn(side.other), item)
-                else:
+        for item in gate.receive(data):
+            match item:
+                case bytes():
+                    yield commands.SendData(self._conn(to), item)
+                case Control():
+                    yield commands.SendData(self._conn(to), item.raw)
+                case Held():
                     yield from self._ask(side, item)
-            if gate.oversize:
-                self._say("oversize", f"messages above {gate.limit >> 20} MiB pass unseen by addons", side)
-        except Exception as exc:
-            logger.error("fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
-            self._faulty = True
-            text = (
-                f"a fault in wsinspect ({type(exc).__name__}): bytes pass, unseen by addons and the capture"
-            )
-            self._say("fault", text, side, "error")
-            for rest in [*gate.rest(), *([] if given else [data])]:
-                yield commands.SendData(self._conn(side.other), rest)
-        yield from self._outputs()
+        if gate.oversize:
+            self._say("oversize", f"messages above {gate.limit >> 20} MiB pass unseen by addons", side)
+
+    def _fall_back(self, side: Side, data: bytes, exc: Exception) -> Iterator[commands.Command]:
+        for rest in self._gates[side].rest():
+            yield commands.SendData(self._conn(side.other), rest)
+        yield from super()._fall_back(side, data, exc)
 
     def _ask(self, side: Side, held: Held) -> Iterator[commands.Command]:
         """Fire the hook for a message, and do as it says."""
-        gate, message = self._gates[side], held.message
+        encoder, message = self._encoders[side], held.message
         conn = self._conn(side.other)
-        if message.lost or message.opcode not in (1, 2):
-            yield commands.SendData(conn, gate.passed(held))
+        if message.lost or message.truncated or message.opcode not in (1, 2):
+            encoder.passes(held)
+            yield commands.SendData(conn, held.raw)
             return
         shown = websocket.WebSocketMessage(Opcode(message.opcode), side is Side.CLIENT, message.payload)
         yield from self._hook(shown)
         numbers = f"{message.first_frame}-{message.last_frame}".removesuffix(f"-{message.first_frame}")
         if shown.dropped:
-            gate.dropped(held)
+            encoder.skipped(held)
             text = f"an addon dropped the {side.word}'s message of frame {numbers}"
             self.session.notice(Notice(code="dropped", text=text, side=side), time.monotonic_ns())
         elif shown.content != message.payload:
-            out = gate.replaced(held, shown.content)
+            out = encoder.changed(held, shown.content, None)
             text = f"an addon changed the {side.word}'s message of frame {numbers}"
             self.session.notice(Notice(code="modified", text=text, side=side), time.monotonic_ns())
-            self.session.sent(
-                Sent(self.session.conn, side, time.monotonic_ns(), out, gate.offset, "modified")
-            )
-            self._record()
+            self._record_changed(side, held, shown.content, out)
             yield commands.SendData(conn, out)
+        elif encoder.passes(held):
+            yield commands.SendData(conn, held.raw)
         else:
-            if gate.parted and message.compressed:
-                self._say("recompressed", "since an addon's change messages are compressed anew", side)
-            yield commands.SendData(conn, gate.passed(held))
+            self._say("recompressed", "since an addon's change messages are compressed anew", side)
+            yield commands.SendData(conn, encoder.encoded(held))
         self._record()
+
+    def _record_changed(self, side: Side, held: Held, content: bytes, out: bytes) -> None:
+        """What went out instead; not where rules decide what of this side gets into the capture."""
+        if self.session.private(side):
+            return
+        data = plain_frames(held, content, None, _new_key) if held.number else out
+        numbers = held.message.first_frame, held.message.last_frame
+        compressed = len(out) if held.number else 0
+        sent = Sent(
+            self.session.conn, side, time.monotonic_ns(), data, self._position(side), "modified", None,
+            *numbers, compressed,
+        )  # fmt: skip
+        self.session.sent(sent)
+        self._record()
+
+    def _position(self, side: Side) -> int:
+        """How much of what `side` sent has gone out, near enough where rules changed it too."""
+        return self.session.direction(side).scan.offset - self._gates[side].kept_bytes
 
     def _hook(self, shown: websocket.WebSocketMessage) -> Iterator[commands.Command]:
         flow = self.upgraded.flow
@@ -177,20 +191,20 @@ class HookedRelay(LayerRelay):
                 logger.warning("inject.websocket: %s", answer.text)
 
     def _outputs(self) -> Iterator[commands.Command]:
+        yield from super()._outputs()
         for side in Side:
             gate, queue = self._gates[side], self._queues[side]
-            while queue and gate.between_messages:
+            while queue and gate.between_messages and not self._finished:
                 each = queue.pop(0)
                 data = encode_frame(each.opcode, each.payload, mask=each.mask)
                 now_ns = time.monotonic_ns()
-                self.session.sent(Sent(self.session.conn, side, now_ns, data, gate.offset, each.why))
+                self.session.sent(Sent(self.session.conn, side, now_ns, data, self._position(side), each.why))
                 self._record()
                 yield commands.SendData(self._conn(side.other), data)
-        yield from super()._outputs()
 
-    def _rest(self, side: Side) -> Iterator[commands.Command]:
-        for rest in self._gates[side].rest():
-            yield commands.SendData(self._conn(side.other), rest)
+    def _before_end(self, to: Side) -> Iterator[commands.Command]:
+        for rest in self._gates[to.other].rest():
+            yield commands.SendData(self._conn(to), rest)
 
     def _say(
         self, code: str, text: str, side: Side, level: Literal["info", "warning", "error"] = "info"
@@ -200,3 +214,7 @@ class HookedRelay(LayerRelay):
             self._said.add(code)
             notice = Notice(code=code, text=text, level=level, side=side)
             self.session.notice(notice, time.monotonic_ns())
+
+
+def _new_key() -> bytes:
+    return os.urandom(4)

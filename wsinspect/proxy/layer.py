@@ -16,10 +16,11 @@ from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
 
 from wsinspect.capture.writer import Writer
-from wsinspect.model import How, Notice, Side
+from wsinspect.model import How, Side
 from wsinspect.proxy import contract
+from wsinspect.proxy.alarm import Alarm
 from wsinspect.proxy.injected import close_of, inject_of
-from wsinspect.relay.commands import Answer, Inject
+from wsinspect.relay.commands import Answer, Command
 from wsinspect.relay.session import Session
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,10 @@ class LayerRelay:
         self._append = writer.append
         self._on_finished = on_finished
         self._finished = False
-        self._faulty = False
+        self._faulty: set[Side] = set()
+        """Sides whose bytes pass the session by, since a fault of ours."""
+        self._alarm = Alarm(self._nudge)
+        self._throttled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._may_read: asyncio.Event | None = None
 
@@ -49,19 +53,27 @@ class LayerRelay:
         contract.install_sink(self.upgraded.layer, self._relay)
         contract.on_kill(self.upgraded, self.stop)
         self._record()
+        if self.session.ruled:
+            self._nudge()  # what rules do at the opening
 
-    def command(self, command: Inject) -> Answer:
+    def command(self, command: Command) -> Answer:
         answer = self.session.command(command, time.monotonic_ns())
         self._nudge()
         return answer
 
     def throttle(self, on: bool) -> None:
         """The capture's writer takes no more for now, or takes more again."""
+        self._throttled = on
+        self._read_if_free()
+
+    def _read_if_free(self) -> None:
+        """Go on reading where nothing is against it; mitmproxy's read tasks cannot be told apart by side."""
+        full = not all(self.session.wants_reading(side) for side in Side)
         if self._may_read is None:
-            if not on:
+            if not (full or self._throttled):
                 return
             self._may_read = contract.gate_reads(self.upgraded.handler)
-        if on:
+        if full or self._throttled:
             self._may_read.clear()
         else:
             self._may_read.set()
@@ -90,14 +102,13 @@ class LayerRelay:
             case events.DataReceived():
                 yield from self._data(self._side(event), bytes(event.data))
             case events.ConnectionClosed():
-                yield from self._rest(self._side(event))
-                self.session.end(self._side(event), How.FIN, time.monotonic_ns())
+                side = self._side(event)
+                self.session.end(side, How.FIN, time.monotonic_ns())
                 yield from self._outputs()
-                yield from self._finish()
-            case contract.RelayNudged():
-                yield from self._outputs()
-                if self.session.stopped:
+                if not self.session.owes_end(side.other):
                     yield from self._finish()
+            case contract.RelayNudged():
+                yield from self._woken()
             case events.MessageInjected():
                 yield from self._injected(event)
 
@@ -108,43 +119,81 @@ class LayerRelay:
             logger.warning("inject.websocket: %s", answer.text)
         yield from self._outputs()
 
-    def _rest(self, side: Side) -> Iterator[commands.Command]:
-        """What was kept back of a side that ends: nothing, here."""
-        yield from ()
+    def _woken(self) -> Iterator[commands.Command]:
+        """What is due by now, and what a command has left in the session."""
+        try:
+            self.session.wake(time.monotonic_ns())
+        except Exception as exc:
+            for side in Side:
+                yield from self._fall_back(side, b"", exc)
+        yield from self._outputs()
 
     def _data(self, side: Side, data: bytes) -> Iterator[commands.Command]:
-        if self._faulty:
+        if side in self._faulty:
             yield commands.SendData(self._conn(side.other), data)
             return
-        sent = False
+        given = False
         try:
             now_ns = time.monotonic_ns()
             self.session.receive(side, data, now_ns)
+            self.session.settle(now_ns)
             self._record()
-            for out in self.session.take_output(side.other):
-                if isinstance(out, bytes):
-                    sent = True
-                    yield commands.SendData(self._conn(side.other), out)
-            if self.session.settle(now_ns):
-                self._record()
+            given = True
+            yield from self._outputs()
         except Exception as exc:
-            logger.error("fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
-            self._faulty = True
-            text = f"a fault in wsinspect ({type(exc).__name__}): bytes pass, and are not captured"
-            self.session.notice(Notice(code="fault", text=text, level="error"), time.monotonic_ns())
-            if not sent:
-                yield commands.SendData(self._conn(side.other), data)
+            yield from self._fall_back(side, b"" if given else data, exc)
+
+    def _fall_back(self, side: Side, data: bytes, exc: Exception) -> Iterator[commands.Command]:
+        """After a fault of ours what `side` sends passes the session by. `data`: the read under way."""
+        logger.error("fault in connection %d: %r", self.session.conn, exc, exc_info=exc)
+        now_ns = time.monotonic_ns()
+        try:
+            outputs = self.session.take_back(side, now_ns, data)
+        except Exception:
+            logger.exception("what the session held could not be taken back")
+            outputs = [data]
+        for out in outputs:
+            if isinstance(out, bytes) and out:
+                yield commands.SendData(self._conn(side.other), out)
+        self._faulty.add(side)
+        text = f"a fault in wsinspect ({type(exc).__name__}): bytes pass, and are not captured"
+        self.session.go_blind(side, now_ns, text)
 
     def _outputs(self) -> Iterator[commands.Command]:
+        """Send what the session has for either side."""
         self._record()
-        for side in Side:
-            for out in self.session.take_output(side):
+        ended = False
+        for to in Side:
+            for out in self.session.take_output(to):
                 if isinstance(out, bytes):
-                    yield commands.SendData(self._conn(side), out)
+                    yield from self._send(to, out)
+                else:
+                    yield from self._before_end(to)
+                    ended = True
+        self._record()
+        if self.session.ruled:
+            self._tend()
+        if ended:
+            yield from self._finish()
+
+    def _send(self, to: Side, data: bytes) -> Iterator[commands.Command]:
+        yield commands.SendData(self._conn(to), data)
+
+    def _before_end(self, to: Side) -> Iterator[commands.Command]:
+        """What is kept back for a side that gets its end: nothing, here."""
+        yield from ()
+
+    def _tend(self) -> None:
+        """The alarm of a session that waits, and a pause where too much does."""
+        self._alarm.set(self.session.next_wake_ns)
+        self._read_if_free()
 
     def _finish(self) -> Iterator[commands.Command]:
+        if self._finished:
+            return
         self._finished = True
         self.session.closed(time.monotonic_ns())
+        self._alarm.set(None)
         self._record()
         self._on_finished(self.session)
         flow = self.upgraded.flow

@@ -23,12 +23,13 @@ from mitmproxy.proxy import commands, events
 from wsinspect.capture.writer import Writer
 from wsinspect.model import How, Notice, Side
 from wsinspect.proxy import contract
+from wsinspect.proxy.alarm import Alarm
 from wsinspect.proxy.injected import close_of, inject_of
 from wsinspect.proxy.leg import Leg
 from wsinspect.proxy.sockets import tcp_info
 from wsinspect.proxy.tls_pipe import Pipe, pipe_of
 from wsinspect.proxy.watcher import EdgeWatcher
-from wsinspect.relay.commands import Answer, Inject
+from wsinspect.relay.commands import Answer, Command
 from wsinspect.relay.ends import Finish
 from wsinspect.relay.session import Session
 
@@ -52,8 +53,9 @@ class Takeover:
     """Two legs, the session between them, and the way back into mitmproxy."""
 
     __slots__ = (
-        "_append", "_append_read", "_bypassed", "_faulty", "_finished", "_held", "_loop", "_notified",
-        "_on_finished", "_task", "_throttled", "_undelivered", "legs", "session", "upgraded", "watcher",
+        "_alarm", "_append", "_append_read", "_bypassed", "_faulty", "_finished", "_full", "_held", "_loop",
+        "_notified", "_on_finished", "_severed", "_task", "_throttled", "_undelivered", "legs", "session",
+        "upgraded", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +81,11 @@ class Takeover:
         self._undelivered = [0, 0]
         self._held = 0
         """A bit for each side that is not read since the other one takes no more."""
+        self._full = 0
+        """A bit for each side that is not read since too much of what it sent waits in the session."""
+        self._severed = False
+        """Rules have ended both legs, and a limit is set for them to go."""
+        self._alarm = Alarm(self._wake)
         self._throttled = False
         """Nobody is read since the capture's writer takes no more."""
         self._finished = False
@@ -125,6 +132,7 @@ class Takeover:
                 self.leg_gone(leg, None)
             elif not leg.transport.is_closing():
                 self._read_if_free(leg)
+        self._pump()  # what rules do at the opening
 
     async def _readers_are_empty(self) -> None:
         """Until mitmproxy's read tasks have handed over what their StreamReaders held."""
@@ -213,9 +221,18 @@ class Takeover:
                 self._pump()
         except Exception as exc:
             if not sent:
-                session.take_output(peer.side)  # it may hold these bytes already
-                peer.write(data)
+                self._pass_back(leg, data)
             self.fault(leg, exc)
+
+    def _pass_back(self, leg: Leg, data: bytes) -> None:
+        """After a fault: what the session has of `leg` goes out as it came. `data`: the read under way."""
+        try:
+            outputs = self.session.take_back(leg.side, time.monotonic_ns(), data)
+        except Exception:
+            logger.exception("what the session held could not be taken back")
+            outputs = [data]
+        for out in outputs:
+            leg.peer.write(out) if isinstance(out, bytes) else leg.peer.finish(out)
 
     def ended(
         self,
@@ -242,14 +259,15 @@ class Takeover:
             )
             self._pump()
         except Exception as exc:
+            self._pass_back(leg, b"")
             self.fault(leg, exc)
             leg.peer.finish(Finish.FIN if how in (How.FIN, How.CLOSE_NOTIFY) else Finish.RST)
 
     def saw_close_notify(self, leg: Leg) -> bool:
         return leg.side in self._notified
 
-    def command(self, command: Inject) -> Answer:
-        """An injection, from the control socket or mitmproxy's own `inject.websocket`."""
+    def command(self, command: Command) -> Answer:
+        """An injection, by the control socket or `inject.websocket`; or a word about what is held."""
         answer = self.session.command(command, time.monotonic_ns())
         self._pump()
         return answer
@@ -272,7 +290,38 @@ class Takeover:
             self._append(record)
         for leg in self.legs:
             for out in self.session.take_output(leg.side):
-                leg.finish(out) if isinstance(out, Finish) else leg.write(out)
+                if isinstance(out, bytes):
+                    leg.write(out)
+                    continue
+                leg.finish(out)
+                if leg.peer.gone and not leg.gone:
+                    self.later(ORPHAN_LIMIT_S, leg.let_go)
+        if self.session.ruled:
+            self._tend()
+
+    def _tend(self) -> None:
+        """What a session with rules wants between two events: an alarm, and a pause where too much waits."""
+        session = self.session
+        self._alarm.set(session.next_wake_ns)
+        for leg in self.legs:
+            full = not session.wants_reading(leg.side)
+            if full is not bool(self._full & 1 << leg.side):
+                self._full ^= 1 << leg.side
+                self._pause(leg) if full else self._read_if_free(leg)
+        if session.severed and not self._severed:
+            self._severed = True
+            for leg in self.legs:
+                self.later(ORPHAN_LIMIT_S, leg.let_go)
+
+    def _wake(self) -> None:
+        """The session's time has come."""
+        try:
+            self.session.wake(time.monotonic_ns())
+            self._pump()
+        except Exception as exc:
+            for leg in self.legs:
+                self._pass_back(leg, b"")
+                self.fault(leg, exc)
 
     # ------------------------------------------------------------------------------------------ flow control
 
@@ -291,12 +340,16 @@ class Takeover:
         for leg in self.legs:
             if not on:
                 self._read_if_free(leg)
-            elif leg.pending is None and not leg.errno and not leg.gone and not leg.transport.is_closing():
-                leg.transport.pause_reading()
+            else:
+                self._pause(leg)
+
+    def _pause(self, leg: Leg) -> None:
+        if leg.pending is None and not leg.errno and not leg.gone and not leg.transport.is_closing():
+            leg.transport.pause_reading()
 
     def _read_if_free(self, leg: Leg) -> None:
-        """Go on reading where nothing is against it: neither the peer's pace nor the writer's."""
-        if self._throttled or self._held & 1 << leg.side or leg._draining_until is not None:
+        """Go on reading where nothing is against it: the peer's pace, the writer's, or what rules hold."""
+        if self._throttled or (self._held | self._full) & 1 << leg.side or leg._draining_until is not None:
             return
         if leg.pending is None and not leg.came_to_end and not leg.gone:
             leg.transport.resume_reading()
@@ -336,7 +389,8 @@ class Takeover:
         except Exception:
             logger.exception("mitmproxy's protocol could not be told of the end")
         if not leg.peer.is_ending():
-            leg.peer.abort()
+            if not self.session.owes_end(leg.peer.side):
+                leg.peer.abort()
         elif not leg.peer.gone:
             self.later(ORPHAN_LIMIT_S, leg.peer.let_go)
         self._finish_if_gone()
@@ -353,6 +407,7 @@ class Takeover:
                     self.session.notice(Notice(code="undelivered", text=text, side=leg.side), now_ns)
             self.session.closed(now_ns)
             self._pump()
+            self._alarm.set(None)
         except Exception:
             logger.exception("the end of connection %d could not be recorded", self.session.conn)
         self._on_finished(self.session)

@@ -17,6 +17,40 @@ class Inject:
     mask: bytes | None = None
     """The masking key (4 bytes): given by the caller where `side` is the client (RFC 6455 5.3), else None."""
     why: str = "injected"
+    rule: str | None = None
+    """Which wanted it, where none but a rule did."""
+    captured: bytes | None = None
+    """The capture has this payload in its place."""
+    last: bool = False
+    """What `side` sends after it goes nowhere, but for its end: a Close that must be the last (5.5.1)."""
+
+
+@dataclass(slots=True, frozen=True)
+class Release:
+    """Let a held message go on as it is."""
+
+    hold: int
+
+
+@dataclass(slots=True, frozen=True)
+class Edit:
+    """Let a held message go on with another payload (inflated)."""
+
+    hold: int
+    payload: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class DropHeld:
+    """Let a held message go nowhere."""
+
+    hold: int
+
+
+type Word = Release | Edit | DropHeld
+"""About a held message: the first counts."""
+
+type Command = Inject | Word
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,4 +59,4 @@ class Answer:
 
     ok: bool
     text: str
-    """`sent`, `waiting for a boundary`, or why it was refused."""
+    """`sent`, `waiting for a boundary`, `released` …, or why it was refused."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from wsinspect.model import How, Opcode, Read, ScanState, Sent, Side
-from wsinspect.relay.commands import Inject
+from typing import TYPE_CHECKING
+
+from wsinspect.model import How, Read, ScanState, Side
 from wsinspect.relay.ends import Finish, mirrored
 from wsinspect.relay.scan import BoundaryScan
 from wsinspect.relay.states import Carriage, Turn, turned
-from wsinspect.wire.frames import FrameDecoder, encode_frame
+from wsinspect.wire.frames import FrameDecoder
+
+if TYPE_CHECKING:
+    from wsinspect.relay.slow import SlowPath
 
 type Output = bytes | Finish
 
@@ -15,12 +19,17 @@ TURNING = int(ScanState.CLOSED | ScanState.BLIND)
 """Scan states that change how the direction goes on."""
 
 
+MAX_WAITING = 1000
+"""Injections that may wait for a boundary in one direction."""
+
+
 class Direction:
     """Bytes and an end come in; bytes and finishes go out, in order. No clock, no socket."""
 
     __slots__ = (
         "_came_on_tls", "_goes_on_tls", "_notified",
-        "carriage", "close_injected", "conn", "ended", "known", "out", "scan", "side", "unscanned", "waiting",
+        "carriage", "close_injected", "conn", "ended", "hidden_bytes", "known", "out", "path", "scan", "side",
+        "unscanned",
     )  # fmt: skip
 
     def __init__(self, conn: int, side: Side, *, came_on_tls: bool, goes_on_tls: bool, blind: bool) -> None:
@@ -31,8 +40,10 @@ class Direction:
         self.carriage = Carriage.BLIND if blind else Carriage.CUT
         self.out: list[Output] = []
         """For the other side's leg, in order."""
-        self.waiting: list[Inject] = []
-        """Injections that wait for a boundary."""
+        self.path: SlowPath | None = None
+        """What bytes go through where not all may pass at once; None: they pass as they come."""
+        self.hidden_bytes = 0
+        """Bytes that came and count in no offset of the capture."""
         self.close_injected = False
         self.ended = False
         """Nothing more can come: FIN, RST or close_notify was seen."""
@@ -54,27 +65,6 @@ class Direction:
         self.out.append(data)
         self.unscanned.append(data)
         return record
-
-    def receive_around(self, data: bytes, now_ns: int) -> tuple[Read, list[Sent]]:
-        """The same while injections wait: what can be put in between goes out at its boundary."""
-        self.settle()
-        start, done, sent = self.scan.offset, 0, list[Sent]()
-        probe = self.scan.copy()
-        record = self.receive(data, now_ns)
-        self.out.pop()
-        while self.waiting:
-            cut = probe.boundary_in(data[done:], message=self.waiting[0].opcode < 8)
-            if cut is None:
-                break
-            self._append(data[done : done + cut])
-            probe.feed(data[done : done + cut])
-            done += cut
-            if probe.closed:
-                break
-            sent.append(self._put(self.waiting.pop(0), start + done, now_ns))
-            sent += self._put_all_at(probe, start + done, now_ns)
-        self._append(data[done:])
-        return record, sent
 
     def settle(self) -> bool:
         """Scan what went out. True where the direction has just become blind, or a first Close has begun."""
@@ -112,34 +102,35 @@ class Direction:
         frames = FrameDecoder(self.side).receive(self.scan.close)
         return frames[0].payload if frames else None
 
-    def inject_now(self, now_ns: int) -> list[Sent]:
-        """Put in what can go out where the direction stands now."""
-        self.settle()
-        return self._put_all_at(self.scan, self.scan.offset, now_ns)
-
-    def end(self, how: How) -> None:
-        """The sender ended; the receiver's leg gets the same."""
-        self.out += mirrored(
+    def end(self, how: How) -> tuple[Finish, ...]:
+        """The sender ended; what the receiver's leg gets for it."""
+        finishes = mirrored(
             how, came_on_tls=self._came_on_tls, goes_on_tls=self._goes_on_tls, notified=self._notified
         )
         self._notified = self._notified or how is How.CLOSE_NOTIFY
         self.ended = True
+        return finishes
 
-    def _put_all_at(self, scan: BoundaryScan, offset: int, now_ns: int) -> list[Sent]:
-        sent = []
-        while self.waiting:
-            data_frame = self.waiting[0].opcode < 8
-            if not (scan.at_message_boundary if data_frame else scan.at_boundary):
-                break
-            sent.append(self._put(self.waiting.pop(0), offset, now_ns))
-        return sent
+    def rebase(self, offset: int) -> None:
+        """Raw reads go on at another offset than what has come: the capture has had a view until here."""
+        self.hidden_bytes += self.scan.offset - offset
+        self.scan.offset = offset
 
-    def _put(self, command: Inject, offset: int, now_ns: int) -> Sent:
-        data = encode_frame(command.opcode, command.payload, mask=command.mask)
-        self.out.append(data)
-        self.close_injected = self.close_injected or command.opcode == Opcode.CLOSE
-        return Sent(self.conn, self.side, now_ns, data, offset, command.why)
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes that have come since the 101."""
+        return self.scan.offset + self.hidden_bytes
 
-    def _append(self, data: bytes) -> None:
-        if data:
-            self.out.append(data)
+    @property
+    def refusal(self) -> str:
+        """Why nothing can be put in; empty where it can."""
+        path = self.path
+        if self.ended or (path is not None and path.way.severed):
+            return f"the {self.side.word} has ended"
+        if self.scan.blind:
+            return "frames cannot be parsed in this direction, so there is no boundary to inject at"
+        if path.way.closed if path is not None else self.scan.closed or self.close_injected:
+            return f"a Close frame of the {self.side.word} went by: nothing may follow it (RFC 6455 5.5.1)"
+        if path is not None and path.way.waiting >= MAX_WAITING:
+            return f"{MAX_WAITING} injections are waiting for a boundary already"
+        return ""

@@ -1,13 +1,11 @@
-"""One direction whose data messages wait for somebody's word: whole messages out of its bytes, sans-I/O.
+"""Whole messages out of the bytes of one direction, sans-I/O.
 
-    receive(data)  bytes that pass at once (control frames, what cannot be parsed, what is too large), and
-                   `Held` messages; each gets its word, in order, before the next is taken
-    passed(held) | replaced(held, payload) | dropped(held)
-                   the bytes that go out for it
-    rest()         what an end leaves unfinished; it passes as it came
+    receive(data)  what passes at once (bytes of data frames), control frames (`Control`), and data messages
+                   kept until they are whole (`Held`), in the order in which they are known
+    rest()         what is kept and belongs to no whole message: an end, or a fault, lets it pass
 
-A message that nobody changed goes out in the very bytes in which it came. Where a compressed one was changed
-under context takeover the deflate windows have parted, and later compressed ones are compressed anew.
+A fragment is not handed out before its message is whole, so a control frame may come out before fragments
+that came before it (RFC 6455 5.4 lets it). What is too large to keep, and what cannot be parsed, passes.
 """
 
 from __future__ import annotations
@@ -15,129 +13,240 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsinspect.model import Frame, Message, Side
-from wsinspect.wire.deflate import DeflateParams, Deflater
-from wsinspect.wire.frames import FrameDecoder, encode_frame
+from wsinspect.model import Frame, Message, Side, Violation
+from wsinspect.relay.scan import BoundaryScan
+from wsinspect.wire.deflate import DeflateParams
+from wsinspect.wire.frames import FrameDecoder
 from wsinspect.wire.messages import MessageAssembler
 
 INSPECT_LIMIT = 16 << 20
-"""Bytes of a message that may be held; a larger one passes unseen."""
+"""Bytes of a message that is kept, on the wire and inflated; a larger one passes unseen."""
+MOST_FRAMES = 1 << 16
+"""Of a message that is kept: each costs some hundred bytes, however short it is."""
 
 
 @dataclass(slots=True)
-class Held:
+class _Kept:
+    """Something whole, and the bytes in which it came."""
+
+    before: list[bytes] | None
+    """Those in earlier reads."""
+    data: bytes
+    """The read with its last byte, which has the rest of it from `start` to `stop`."""
+    start: int
+    stop: int
+
+    @property
+    def raw(self) -> bytes:
+        """As it came, without control frames between."""
+        last = self.data[self.start : self.stop]
+        return b"".join([*self.before, last]) if self.before else last
+
+    def keep(self) -> None:
+        """Let go of the read that it came in, and of what there is twice: it will not go out at once."""
+        self.before, self.data = None, self.raw
+        self.start, self.stop = 0, len(self.data)
+
+
+@dataclass(slots=True)
+class Control(_Kept):
+    """A whole control frame."""
+
+    frame: Frame
+
+
+@dataclass(slots=True)
+class Held(_Kept):
     """A whole data message, kept back."""
 
     message: Message
-    raw: bytes
-    """Its frames as they came."""
+    frames: list[Frame]
+    """Its frames; no payloads after `keep`."""
+    number: int
+    """Among the compressed messages of its direction, from 1; 0 where it is not compressed."""
+
+    def keep(self) -> None:
+        _Kept.keep(self)
+        for frame in self.frames:
+            frame.payload = b""
+
+
+type Item = bytes | Control | Held
 
 
 class Gate:
-    """Cuts the bytes of one direction into what passes and what is held."""
+    """Cuts the bytes of one direction into what passes and what is kept."""
 
     def __init__(
-        self, side: Side, deflate: DeflateParams | None = None, *, limit: int = INSPECT_LIMIT
+        self,
+        side: Side,
+        deflate: DeflateParams | None = None,
+        *,
+        rsv_allowed: int | None = None,
+        limit: int = INSPECT_LIMIT,
+        data: bool = True,
+        after: BoundaryScan | None = None,
     ) -> None:
+        """`rsv_allowed`: as for `FrameDecoder`. `data`: False to keep control frames alone.
+
+        `after`: where the direction stands, between two messages; what was compressed before is not known.
+        """
         self.side = side
         self.limit = limit
         self.oversize = 0
         """Messages that passed unseen because of their size."""
-        self._deflate = deflate
-        self._frames = FrameDecoder(side, rsv_allowed=4 if deflate else 0, max_payload=limit)
+        self.end = 0
+        """Position in the direction's bytes behind all that came."""
+        allowed = rsv_allowed if rsv_allowed is not None else 4 if deflate else 0
+        self._frames = FrameDecoder(side, rsv_allowed=allowed, max_payload=limit)
         self._messages = MessageAssembler(side, deflate, max_message=limit)
-        self._raw = bytearray()
-        """Bytes that came and are in no held message yet; the first is at `_start`."""
-        self._start = 0
+        self._keeps_data = data
+        self._data = b""
+        self._taken = 0
+        """Bytes of `_data` that have been handed out, or are in `_parts`."""
+        self._tail: list[bytes] = []
+        """Of earlier reads, what belongs to the frame under way."""
+        self._tail_bytes = 0
         self._parts: list[bytes] = []
-        """Frames of the message under way."""
+        """Of the message under way, what came before `_tail`."""
+        self._of: list[Frame] = []
         self._kept = 0
+        """Bytes in `_parts`."""
         self._passing = False
-        """The message under way is too large: its bytes pass."""
-        self._deflater: Deflater | None = None
-        """Since the windows have parted."""
-        self._mask: bytes | None = None
-        """The sender's last masking key: it was random, and serves once for what goes out instead."""
+        """Of the message under way something has gone out: its bytes pass."""
+        self._midway = False
+        """So has something of the frame under way."""
+        self._numbers = 0
+        if after is not None and after.offset:
+            self._frames.resume(after.frame, after.offset, 0, 0, after.state)
+            self._messages.gap(after.state)
+            self.end = after.offset
+
+    @property
+    def keeps_data(self) -> bool:
+        """Data messages are kept until they are whole, not control frames alone."""
+        return self._keeps_data
+
+    @property
+    def blind(self) -> bool:
+        """Frames cannot be parsed any more."""
+        return self._frames.blind
 
     @property
     def offset(self) -> int:
-        """Position in the direction's bytes behind what has been taken out."""
-        return self._start
+        """Position in the direction's bytes behind what has been handed out or dropped."""
+        return self.end - self.kept_bytes
 
     @property
-    def parted(self) -> bool:
-        """Compressed messages go out compressed anew."""
-        return self._deflater is not None
+    def kept_bytes(self) -> int:
+        """Bytes that came and have not been handed out."""
+        return self._kept + self._tail_bytes + len(self._data) - self._taken
 
     @property
     def between_messages(self) -> bool:
         """Nothing of a message has gone out that is not whole: another frame may be put in here."""
-        return not (self._passing or self._frames.blind)
+        return not (self._passing or self._midway or self._frames.blind)
 
-    def receive(self, data: bytes) -> Iterator[bytes | Held]:
-        """Take the next bytes; give each `Held` its word before going on."""
-        self._raw += data
+    @property
+    def empty(self) -> bool:
+        """Nothing is under way: the direction stands between two messages, as far as it has come."""
+        return self.between_messages and not (self._parts or self._of or self._frames.mid_frame)
+
+    @property
+    def window_known(self) -> bool:
+        """Every message to come can be read. Else some refer to bytes from before this gate was there."""
+        return self._messages.window_known
+
+    def set_limit(self, limit: int) -> None:
+        """Keep messages up to another size, from the next one on."""
+        self.limit = limit
+        self._frames.max_payload = limit
+        self._messages.set_max(limit)
+
+    def receive(self, data: bytes) -> Iterator[Item]:
+        """Take the next bytes; each item gets its word before the next is taken."""
+        self._data, self._taken = data, 0
+        base, self.end = self.end, self.end + len(data)
         for frame in self._frames.receive(data):
-            if not self._frames.blind or frame.offset + frame.wire_bytes <= self._frames.offset:
-                yield from self._frame(frame)
+            stop = frame.offset + frame.wire_bytes - base
+            if stop > len(data):
+                break  # an impossible length: blind from here on
+            if frame.opcode < 8:
+                yield from self._data_frame(frame, stop)
+                continue
+            before, start, self._taken = self._take_tail(), self._taken, stop
+            if self._midway:
+                self._midway = False
+                yield data[start:stop]
+            else:
+                yield Control(before, data, start, stop, frame)
+        if self._taken < len(data) or self._kept:
+            yield from self._left_over()
+
+    def rest(self) -> list[bytes]:
+        """What is kept and belongs to no whole message; it is let go of."""
+        left = [*self._parts, *(self._take_tail() or ()), self._data[self._taken :]]
+        self._data, self._taken = b"", 0
+        self._let_go()
+        return [part for part in left if part]
+
+    def _data_frame(self, frame: Frame, stop: int) -> Iterator[Item]:
+        message = self._messages.receive(frame)
+        start, self._taken, self._midway = self._taken, stop, False
+        if message is not None and self._keeps_data and not self._passing:
+            number = 0
+            if message.compressed:
+                number = self._numbers = self._numbers + 1
+            before, frames = self._take_tail(), [frame]
+            if self._parts:
+                before, frames = [*self._parts, *(before or ())], [*self._of, frame]
+                self._parts, self._of, self._kept = [], [], 0
+            if message.truncated and Violation.BAD_DEFLATE not in message.violations:
+                self.oversize += 1
+            yield Held(before, self._data, start, stop, message, frames, number)
+            return
+        self._kept += self._tail_bytes + stop - start
+        self._parts += [*(self._take_tail() or ()), self._data[start:stop]]
+        self._of.append(frame)
+        if frame.fin or self._passing or not self._keeps_data:
+            self._passing = (self._passing or not self._keeps_data) and not frame.fin
+            yield self._let_go()
+        elif len(self._of) > MOST_FRAMES:
+            self._let_pass()
+            yield self._let_go()
+
+    def _left_over(self) -> Iterator[bytes]:
+        """The beginning of a frame that is not whole, behind the fragments that may be kept."""
         if self._frames.blind:
             yield from self.rest()
-        elif self._passing or self._kept + len(self._raw) > self.limit:
-            if not self._passing:
-                self._passing = True
-                self.oversize += 1
-            yield from self.rest()
-
-    def rest(self) -> Iterator[bytes]:
-        """What is kept and belongs to no whole message."""
-        left = b"".join(self._parts) + bytes(self._raw)
-        self._start += len(self._raw)
-        self._raw.clear()
-        self._parts, self._kept = [], 0
-        if left:
-            yield left
-
-    def passed(self, held: Held) -> bytes:
-        """As it came, unless the windows have parted."""
-        if self._deflater is None or not held.message.compressed or held.message.lost:
-            return held.raw
-        return self._encode(held.message, held.message.payload)
-
-    def replaced(self, held: Held, payload: bytes) -> bytes:
-        """One frame with another payload; compressed where the message was."""
-        self.dropped(held)
-        return self._encode(held.message, payload)
-
-    def dropped(self, held: Held) -> None:
-        """It does not go out: a window that outlives messages has parted from here on."""
-        deflate = self._deflate
-        if held.message.compressed and deflate is not None and not deflate.no_context_takeover(self.side):
-            self._deflater = self._deflater or Deflater(deflate.window_bits(self.side))
-
-    def _encode(self, message: Message, payload: bytes) -> bytes:
-        rsv = 0
-        if message.compressed and self._deflate is not None:
-            deflater = self._deflater or Deflater(self._deflate.window_bits(self.side))
-            payload, rsv = deflater.deflate(payload), 4
-        return encode_frame(message.opcode, payload, rsv=rsv, mask=self._mask)
-
-    def _frame(self, frame: Frame) -> Iterator[bytes | Held]:
-        size = frame.offset + frame.wire_bytes - self._start
-        raw = bytes(self._raw[:size])
-        del self._raw[:size]
-        self._start += size
-        message = self._messages.receive(frame)
-        if frame.is_control:
-            yield raw
             return
-        self._mask = frame.mask
-        self._parts.append(raw)
-        self._kept += size
-        if message is not None and not self._passing and not message.truncated:
-            held = Held(message, b"".join(self._parts))
-            self._parts, self._kept = [], 0
-            yield held
-        elif message is not None or frame.fin or self._passing:
-            yield b"".join(self._parts)
-            self._parts, self._kept = [], 0
-            self._passing = self._passing and not frame.fin
+        if rest := self._data[self._taken :]:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+        self._data, self._taken = b"", 0
+        control = bool(self._tail) and not self._midway and self._tail[0][0] & 8
+        if not self._passing and self._kept + (0 if control else self._tail_bytes) > self.limit:
+            self._let_pass()
+        passing = self._passing or not self._keeps_data
+        if passing and self._parts:
+            yield self._let_go()
+        if (passing and self._tail and not control) or self._tail_bytes > self.limit:
+            self._midway = True
+            self._passing = self._passing or not control
+            yield b"".join(self._take_tail() or ())
+
+    def _let_pass(self) -> None:
+        """The message under way is too large to keep."""
+        self._passing = True
+        self.oversize += 1
+
+    def _let_go(self) -> bytes:
+        parts = b"".join(self._parts)
+        self._parts, self._of, self._kept = [], [], 0
+        return parts
+
+    def _take_tail(self) -> list[bytes] | None:
+        if not self._tail:
+            return None
+        tail, self._tail, self._tail_bytes = self._tail, [], 0
+        return tail

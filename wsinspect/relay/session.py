@@ -13,22 +13,33 @@ After each of the first three, call the last three in that order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import assert_never
 
 from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Sent, Side
-from wsinspect.relay.commands import Answer, Inject
-from wsinspect.relay.direction import TURNING, Direction, Output
+from wsinspect.model.plans import Judge
+from wsinspect.relay.commands import Answer, Command, DropHeld, Edit, Inject, Release
+from wsinspect.relay.direction import MAX_WAITING, TURNING, Direction, Output
+from wsinspect.relay.holds import HeldMessage
+from wsinspect.relay.judging import Rules
+from wsinspect.relay.ruling import Ruling
+from wsinspect.relay.shaping import NewKey
+from wsinspect.wire.extensions import Negotiated
+
+__all__ = ["MAX_WAITING", "AppendRead", "Session"]
 
 type AppendRead = Callable[[int, Side, int, bytes, int, int, int, int, int], None]
 """Takes the fields of a `Read`, in order: an object for each read would be a tenth of its cost [measured]."""
 
-MAX_WAITING = 1000
-"""Injections that may wait for a boundary in one direction."""
+ABRUPT = frozenset({How.RST, How.TIMEOUT, How.UNREACHABLE, How.ALERT})
+"""Ends after which nothing reaches the side any more."""
 
 
 class Session:
     """Both directions of one connection from the 101 on."""
 
-    __slots__ = ("_closed", "_directions", "_records", "conn", "first_close", "first_end", "stopped")
+    __slots__ = (
+        "_closed", "_directions", "_records", "_ruling", "conn", "first_close", "first_end", "stopped",
+    )  # fmt: skip
 
     def __init__(
         self, conn: int, *, client_tls: bool = False, server_tls: bool = False, blind: bool = False
@@ -40,6 +51,8 @@ class Session:
             Direction(conn, Side.SERVER, came_on_tls=server_tls, goes_on_tls=client_tls, blind=blind),
         )
         self._records: list[Record] = []
+        self._ruling: Ruling | None = None
+        """There since something was not plain: rules, or a frame that had to be put in."""
         self.stopped = False
         """`stop` was called."""
         self._closed = False
@@ -59,7 +72,7 @@ class Session:
         nothing has happened then.
         """
         direction = self._directions[side]
-        if self._records or direction.waiting or direction.out or direction.unscanned:
+        if self._records or direction.path is not None or direction.out or direction.unscanned:
             return False
         scan = direction.scan
         append(self.conn, side, now_ns, data, scan.offset, scan.frame, scan.left, len(scan.carry), scan.state)
@@ -78,12 +91,15 @@ class Session:
 
     def receive(self, side: Side, data: bytes, now_ns: int) -> None:
         direction = self._directions[side]
-        if not direction.waiting:
+        if direction.path is None:
             self._records.append(direction.receive(data, now_ns))
             return
-        record, sent = direction.receive_around(data, now_ns)
-        self._records.append(record)
-        self._records += sent
+        self.settle(now_ns)
+        ruling = self._ruled()
+        try:
+            ruling.receive(side, data, now_ns)
+        finally:
+            self._records += ruling.book.take()
 
     def end(
         self,
@@ -97,10 +113,13 @@ class Session:
         tcp_info: dict[str, int] | None = None,
     ) -> None:
         """`side` ended; the other leg gets the same. After a reset nothing goes back to `side` either."""
-        direction = self._directions[side]
+        direction, ruling = self._directions[side], self._ruling
         self.settle(now_ns)
         if self.first_end is None:
             self.first_end = side
+        abrupt = how in ABRUPT
+        if abrupt and ruling is not None:
+            discarded_bytes += ruling.lost_to(side, now_ns)
         ended = Ended(
             side=side,
             how=how,
@@ -110,14 +129,14 @@ class Session:
             tcp_info=tcp_info,
         )
         self._fact(now_ns, ended)
-        if direction.waiting:
-            text = (
-                f"{len(direction.waiting)} injection(s) never found a boundary before the {side.word} ended"
-            )
-            self._fact(now_ns, Notice(code="injection-lost", text=text, level="warning", side=side))
-            direction.waiting.clear()
-        if not self.stopped:
-            direction.end(how)
+        finishes = direction.end(how) if not self.stopped else ()
+        if ruling is None:
+            direction.out += finishes
+            return
+        try:
+            ruling.end(side, finishes, now_ns, abrupt=abrupt)
+        finally:
+            self._records += ruling.book.take()
 
     def stop(self, now_ns: int, tcp_info: tuple[dict[str, int] | None, ...] = (None, None)) -> None:
         """wsinspect itself ends the connection: FIN both ways, and it says so. `tcp_info` by side."""
@@ -129,6 +148,11 @@ class Session:
             cut = "" if direction.scan.at_boundary or direction.scan.blind else "in the middle of a frame"
             info = tcp_info[direction.side]
             self._fact(now_ns, Ended(side=direction.side, how=How.INSPECTOR, detail=cut, tcp_info=info))
+        if self._ruling is not None:
+            self._ruling.stop(now_ns)
+            self._records += self._ruling.book.take()
+            return
+        for direction in self._directions:
             direction.out += direction.our_stop
 
     def closed(self, now_ns: int) -> None:
@@ -137,15 +161,32 @@ class Session:
             return
         self._closed = True
         self.settle(now_ns)
-        client, server = (direction.scan for direction in self._directions)
-        self._fact(
-            now_ns, Closed(frames=(client.frames, server.frames), wire_bytes=(client.offset, server.offset))
-        )
+        if self._ruling is not None:
+            self._ruling.over(now_ns)
+            self._records += self._ruling.book.take()
+        client, server = self._directions
+        frames = client.scan.frames, server.scan.frames
+        self._fact(now_ns, Closed(frames=frames, wire_bytes=(client.wire_bytes, server.wire_bytes)))
+
+    def take_back(self, side: Side, now_ns: int, data: bytes = b"") -> list[Output]:
+        """After a fault of ours: all that `side` sent and that is not out yet, as it came, for the other leg.
+
+        `data`: the read in whose midst it happened. Then the shell calls `go_blind`.
+        """
+        out = self.take_output(side.other)
+        if self._ruling is None or self._directions[side].path is None:
+            return [data] if data else out
+        back = self._ruling.take_back(side, now_ns)
+        self._records += self._ruling.book.take()
+        return [*out, *back]
 
     def go_blind(self, side: Side, now_ns: int, text: str) -> None:
         """The shell met a fault of ours: what `side` sends passes as plain bytes from now on."""
         self._directions[side].go_blind()
         self._fact(now_ns, Notice(code="fault", text=text, level="error", side=side))
+        if self._ruling is not None:
+            self._ruling.go_blind(side, now_ns)
+            self._records += self._ruling.book.take()
 
     def sent(self, sent: Sent) -> None:
         """The shell itself put these frames out (where another's word decides about messages)."""
@@ -163,19 +204,101 @@ class Session:
     @property
     def wire_bytes(self) -> int:
         """Bytes seen in both directions since the 101."""
-        return sum(direction.scan.offset for direction in self._directions)
+        return sum(direction.wire_bytes for direction in self._directions)
 
-    def command(self, command: Inject, now_ns: int) -> Answer:
-        """Put a frame in, now or at the next boundary of its direction."""
+    def command(self, command: Command, now_ns: int) -> Answer:
+        """Put a frame in, now or at the next boundary of its direction; or a word about a held message."""
         self.settle(now_ns)
-        direction = self._directions[command.side]
-        refusal = self.refusal(command)
-        if refusal:
-            return Answer(False, refusal)
-        direction.waiting.append(command)
-        sent = direction.inject_now(now_ns)
-        self._records += sent
-        return Answer(True, "waiting for a boundary" if direction.waiting else "sent")
+        ruling = self._ruled()
+        match command:
+            case Inject():
+                if refusal := self.refusal(command):
+                    return Answer(False, refusal)
+                sent = ruling.put_in(command, now_ns)
+                answer = Answer(True, "sent" if sent else "waiting for a boundary")
+            case Release() | Edit() | DropHeld():
+                answer = ruling.command(command, now_ns)
+            case _:
+                assert_never(command)
+        self._records += ruling.book.take()
+        return answer
+
+    # ----------------------------------------------------------------------------------------------- rules
+
+    def set_judge(
+        self,
+        judge: Judge | None,
+        now_ns: int,
+        *,
+        agreed: Negotiated | None,
+        new_key: NewKey,
+        opening: bool = False,
+    ) -> None:
+        """Rules for each direction from its next message on, in the place of those before; None: none.
+
+        `agreed`: what the handshake agreed to. `new_key`: four random bytes at each call. `opening`: the 101
+        went to the client just now, so ask `judge.opened` too. Leaves records and output to take.
+        """
+        if judge is None and self._ruling is None:
+            return
+        self.settle(now_ns)
+        ruling = self._ruled()
+        ruling.set_rules(None if judge is None else Rules(judge, agreed, new_key), now_ns)
+        if opening and judge is not None:
+            ruling.open(now_ns)
+        self._records += ruling.book.take()
+
+    @property
+    def attended(self) -> bool:
+        """Somebody is there who can decide about held messages; else each takes its default at once."""
+        return self._ruling is not None and self._ruling.holds.attended
+
+    @attended.setter
+    def attended(self, there: bool) -> None:
+        if there or self._ruling is not None:
+            self._ruled().holds.attended = there
+
+    @property
+    def ruled(self) -> bool:
+        """Something waits for time, or did: look at `next_wake_ns` and `wants_reading` after each step."""
+        return self._ruling is not None
+
+    def holds(self) -> list[HeldMessage]:
+        """The messages that are held now, by number."""
+        return self._ruling.holds.listed() if self._ruling is not None else []
+
+    @property
+    def next_wake_ns(self) -> int | None:
+        """When `wake` is to be called; None: nothing waits for time. May change with every call."""
+        return self._ruling.next_wake_ns if self._ruling is not None else None
+
+    def wake(self, now_ns: int) -> None:
+        """Do what is due by now. Leaves records and output to take, of both sides."""
+        if self._ruling is None:
+            return
+        self.settle(now_ns)
+        try:
+            self._ruling.wake(now_ns)
+        finally:
+            self._records += self._ruling.book.take()
+
+    def wants_reading(self, side: Side) -> bool:
+        """Whether `side` is to be read; False while too much of what it sent waits."""
+        return self._ruling is None or self._ruling.wants_reading(side)
+
+    def owes_end(self, side: Side) -> bool:
+        """The other leg may be gone, yet this one lives on: its end waits here, or never comes."""
+        return self._ruling is not None and self._ruling.owes_end(side)
+
+    @property
+    def severed(self) -> bool:
+        """Rules have ended both legs."""
+        return self._ruling is not None and self._ruling.severed
+
+    def private(self, side: Side) -> bool:
+        """What `side` sends is captured as rules leave it: its bytes are for no other record."""
+        path = self._directions[side].path
+        return path is not None and path.private
 
     def take_records(self) -> list[Record]:
         records, self._records = self._records, []
@@ -188,11 +311,11 @@ class Session:
         return out
 
     def settle(self, now_ns: int) -> bool:
-        """Scan what went out since the last call. True where that left a record to take."""
+        """Scan what went out since the last call. True where something is left to take, for either side."""
         for direction in self._directions:
             if direction.settle():
                 self._turned(direction, now_ns)
-        return bool(self._records)
+        return bool(self._records) or (self._ruling is not None and self._ruling.active)
 
     def _turned(self, direction: Direction, now_ns: int) -> None:
         """The scan saw a first Close, or cannot go on."""
@@ -204,16 +327,14 @@ class Session:
 
     def refusal(self, command: Inject) -> str:
         """Why nothing can be put in; empty where it can."""
-        direction = self._directions[command.side]
-        if direction.ended or self.stopped:
+        if self.stopped:
             return f"the {command.side.word} has ended"
-        if direction.scan.blind:
-            return "frames cannot be parsed in this direction, so there is no boundary to inject at"
-        if direction.scan.closed or direction.close_injected:
-            return f"a Close frame of the {command.side.word} went by: nothing may follow it (RFC 6455 5.5.1)"
-        if len(direction.waiting) >= MAX_WAITING:
-            return f"{MAX_WAITING} injections are waiting for a boundary already"
-        return ""
+        return self._directions[command.side].refusal
+
+    def _ruled(self) -> Ruling:
+        if self._ruling is None:
+            self._ruling = Ruling(self.conn, self._directions)
+        return self._ruling
 
     def _fact(self, now_ns: int, fact: Ended | Closed | Notice) -> None:
         self._records.append(FactRecord(self.conn, now_ns, fact))

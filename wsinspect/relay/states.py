@@ -1,8 +1,8 @@
 """How a direction carries its bytes: the state machine, as a table.
 
     CUT        each read is forwarded as it came, then scanned for frame boundaries
-    INSPECT    a rule could match: each data message waits for its verdict (comes with the rules)
-    REENCODE   a rule changed a compressed message, so the deflate windows have parted (comes with the rules)
+    INSPECT    a rule could match: each data message waits for its verdict
+    REENCODE   a rule changed a compressed message, so the deflate windows have parted
     BLIND      frames cannot be parsed: plain bytes pass
 
 A direction starts in CUT, or in BLIND where the 101 leads to another protocol. BLIND is for good.
@@ -26,7 +26,7 @@ class Turn(enum.Enum):
     RULE_COULD_MATCH = "a rule that could match was loaded"
     NO_RULE_LEFT = "no rule can match any more"
     WINDOWS_PARTED = "a compressed message was changed under context takeover"
-    WINDOWS_MET = "the next message starts with an empty window on both sides"
+    WINDOWS_MET = "a window's length of unchanged text has gone out since"
     UNPARSEABLE = "no frame boundary can be believed"
 
 

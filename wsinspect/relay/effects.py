@@ -1,0 +1,168 @@
+"""What rules ask for beside a message: frames of ours, ends, and a wire that is slow, black or cut.
+
+An effect with `after_ms`, and each repetition of a `Send`, waits in a heap by its time.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
+
+from wsinspect.model import How, Opcode, Side
+from wsinspect.model.plans import (
+    Close,
+    Cut,
+    Effect,
+    LimitData,
+    Reset,
+    Send,
+    Slice,
+    SlowClose,
+    Stall,
+    StopSending,
+    Throttle,
+)
+from wsinspect.relay.commands import Inject
+from wsinspect.relay.line import Swallow
+from wsinspect.wire.close_codes import encode_close
+
+if TYPE_CHECKING:
+    from wsinspect.relay.ruling import Ruling
+
+MAX_TIMED = 1000
+"""Effects of a connection that wait for their time."""
+MIN_EVERY_MS = 1.0
+"""The shortest time between two repetitions."""
+AT_ONCE = 1000
+"""Frames of one `Send` that go out at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _BothFin:
+    """A stall is over, and so is the connection."""
+
+    rule: str
+
+
+@dataclass(order=True, slots=True)
+class _Timed:
+    due_ns: int
+    order: int
+    effect: Effect | _BothFin = field(compare=False)
+    left: int | None = field(compare=False, default=None)
+    """Of a `Send`: how often it is still to go out; None: until it is stopped."""
+
+
+class Effects:
+    """Of one connection."""
+
+    def __init__(self, ruling: Ruling) -> None:
+        self._ruling = ruling
+        self._heap: list[_Timed] = []
+        self._count = 0
+
+    @property
+    def next_ns(self) -> int | None:
+        return self._heap[0].due_ns if self._heap else None
+
+    def clear(self) -> None:
+        self._heap.clear()
+
+    def carry(self, effects: tuple[Effect, ...], now_ns: int) -> None:
+        """Do what a plan asks for, in its order."""
+        for effect in effects:
+            match effect:
+                case Send() | Close() | Reset() | Stall() if effect.after_ms > 0:
+                    self._later(now_ns + round(effect.after_ms * 1e6), effect, now_ns, _times(effect))
+                case _:
+                    self._do(effect, now_ns, _times(effect))
+
+    def wake(self, now_ns: int) -> None:
+        """Do what is due."""
+        while self._heap and self._heap[0].due_ns <= now_ns:
+            timed = heapq.heappop(self._heap)
+            match timed.effect:
+                case _BothFin(rule):
+                    self._ruling.sever((Side.CLIENT, Side.SERVER), How.FIN, rule, now_ns)
+                case Send() as send:
+                    self._send(send, now_ns, timed.left, timed.due_ns)
+                case effect:
+                    self._do(effect, now_ns, None)
+
+    def _do(self, effect: Effect, now_ns: int, times: int | None) -> None:
+        ruling = self._ruling
+        match effect:
+            case Send():
+                self._send(effect, now_ns, times, now_ns)
+            case StopSending(key):
+                self._heap = [each for each in self._heap if not _has_key(each.effect, key)]
+                heapq.heapify(self._heap)
+            case Close():
+                self._close(effect, now_ns)
+            case Reset():
+                ruling.sever(effect.to, How.RST, effect.rule, now_ns)
+            case Stall():
+                self._stall(effect, now_ns)
+            case Cut():
+                pass  # with its message
+            case Throttle(sender=sender, bytes_per_s=rate):
+                ruling.path(sender, now_ns).way.line.bytes_per_s = rate
+            case Slice(sender=sender):
+                ruling.path(sender, now_ns).way.line.set_slice(effect)
+            case LimitData(sender=sender, nbytes=nbytes):
+                ruling.path(sender, now_ns).limit(max(nbytes, 0), effect.rule)
+            case SlowClose(sender=sender, delay_ms=delay_ms):
+                ruling.path(sender, now_ns).slow_end_ms = delay_ms
+            case _:
+                assert_never(effect)
+
+    def _send(self, send: Send, now_ns: int, left: int | None, due_ns: int) -> None:
+        """Put it out, and plan the next time."""
+        every_ms = max(send.every_ms, MIN_EVERY_MS) if send.every_ms > 0 or left is None else 0.0
+        at_once = 1 if every_ms else min(left or 0, AT_ONCE)
+        for _ in range(at_once):
+            if not self._inject(send, now_ns):
+                return
+        if every_ms and (left is None or left > 1):
+            next_ns = max(due_ns + round(every_ms * 1e6), now_ns)
+            self._later(next_ns, send, now_ns, None if left is None else left - 1)
+
+    def _inject(self, send: Send, now_ns: int) -> bool:
+        side = send.to.other
+        key = self._ruling.new_key() if side is Side.CLIENT else None
+        frame = Inject(side, send.opcode, send.payload, key, rule=send.rule, captured=send.captured)
+        return self._ruling.inject(frame, now_ns)
+
+    def _close(self, close: Close, now_ns: int) -> None:
+        payload = b"" if close.code is None else encode_close(close.code, close.reason)
+        for to in close.to:
+            key = self._ruling.new_key() if to.other is Side.CLIENT else None
+            frame = Inject(to.other, Opcode.CLOSE, payload, key, rule=close.rule, last=True)
+            self._ruling.inject(frame, now_ns)
+
+    def _stall(self, stall: Stall, now_ns: int) -> None:
+        for sender in stall.senders:
+            line = self._ruling.path(sender, now_ns).way.line
+            if stall.for_ms > 0:
+                line.stalled_until_ns = max(line.stalled_until_ns, now_ns + round(stall.for_ms * 1e6))
+            else:
+                line.black_out(Swallow.BYTES if stall.ends_pass else Swallow.ALL)
+        if stall.then_fin_ms is not None:
+            self._later(now_ns + round(stall.then_fin_ms * 1e6), _BothFin(stall.rule), now_ns, None)
+
+    def _later(self, due_ns: int, effect: Effect | _BothFin, now_ns: int, left: int | None) -> None:
+        if len(self._heap) >= MAX_TIMED:
+            text = f"{MAX_TIMED} effects of rules wait for their time already; no more are taken"
+            self._ruling.book.say("too-many-effects", text, now_ns, level="warning")
+            return
+        self._count += 1
+        heapq.heappush(self._heap, _Timed(due_ns, self._count, effect, left))
+
+
+def _times(effect: Effect) -> int | None:
+    return effect.times if isinstance(effect, Send) else None
+
+
+def _has_key(effect: Effect | _BothFin, key: str) -> bool:
+    return isinstance(effect, Send) and bool(key) and effect.key == key

@@ -1,0 +1,152 @@
+"""Messages that wait for somebody's word: who is held, until when, and what was decided.
+
+Numbered per connection from 1. The first word counts; with nobody there, and when its time is over, a message
+takes its default.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from wsinspect.model import Opcode, Released, Side
+from wsinspect.model.plans import HoldDefault
+from wsinspect.relay.book import Book
+from wsinspect.relay.commands import Answer, DropHeld, Edit, Release, Word
+from wsinspect.relay.gate import Held
+from wsinspect.relay.outlet import Unit
+
+
+@dataclass(slots=True)
+class HeldMessage:
+    """One that is held now, as somebody who decides sees it."""
+
+    hold: int
+    side: Side
+    """Who sent it."""
+    rule: str
+    opcode: int
+    payload: bytes
+    """Inflated, and as earlier actions have left it."""
+    since_ns: int
+    limit_ms: int
+    default: HoldDefault
+    first_frame: int
+    last_frame: int
+
+
+@dataclass(slots=True)
+class _Entry:
+    message: HeldMessage
+    unit: Unit
+
+
+class Holds:
+    """Of both directions of a connection."""
+
+    def __init__(self, book: Book) -> None:
+        self.attended = False
+        """Somebody is there who can decide."""
+        self._book = book
+        self._entries: dict[int, _Entry] = {}
+        self._deadlines: list[tuple[int, int]] = []
+        self._last = 0
+
+    def next_number(self) -> int:
+        self._last += 1
+        return self._last
+
+    def add(self, unit: Unit, message: HeldMessage) -> None:
+        """Hold a unit; `message.hold` is its `next_number`."""
+        unit.hold = message.hold
+        self._entries[message.hold] = _Entry(message, unit)
+        heapq.heappush(self._deadlines, (message.since_ns + message.limit_ms * 1_000_000, message.hold))
+        if not self.attended:
+            self._by_default(message.hold, message.since_ns)
+
+    def listed(self) -> list[HeldMessage]:
+        """Those that are held now, in the order of their numbers."""
+        return [entry.message for entry in self._entries.values()]
+
+    @property
+    def next_ns(self) -> int | None:
+        """When the next default is taken."""
+        while self._deadlines and self._deadlines[0][1] not in self._entries:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def expire(self, now_ns: int) -> None:
+        """Take the default of those whose time is over."""
+        while (due := self.next_ns) is not None and due <= now_ns:
+            self._by_default(self._deadlines[0][1], now_ns)
+
+    def decide(self, word: Word, now_ns: int) -> Answer:
+        """Somebody's word about a held message."""
+        entry = self._entries.get(word.hold)
+        if entry is None:
+            known = 1 <= word.hold <= self._last
+            return Answer(False, "already released" if known else f"there is no hold {word.hold}")
+        match word:
+            case Release():
+                self._let_go(word.hold, "release", "user", now_ns)
+                return Answer(True, "released")
+            case DropHeld():
+                self._let_go(word.hold, "drop", "user", now_ns)
+                return Answer(True, "dropped")
+            case Edit(payload=payload):
+                if refusal := _refusal(entry.unit, payload):
+                    return Answer(False, refusal)
+                entry.unit.payload = payload
+                self._let_go(word.hold, "edit", "user", now_ns)
+                return Answer(True, "edited")
+            case _:
+                assert_never(word)
+
+    def discarded(self, unit: Unit, now_ns: int) -> None:
+        """It will not go out any more, whatever was decided."""
+        if unit.hold in self._entries:
+            self._let_go(unit.hold, "discard", "reset", now_ns)
+
+    def overtaken(self, unit: Unit, now_ns: int) -> None:
+        """It goes out now, since nothing is held any more in its direction."""
+        if unit.hold in self._entries:
+            self._by_default(unit.hold, now_ns)
+
+    def _by_default(self, number: int, now_ns: int) -> None:
+        dropped = self._entries[number].message.default is HoldDefault.DROP
+        self._let_go(number, "drop" if dropped else "release", "default", now_ns)
+
+    def _let_go(
+        self,
+        number: int,
+        how: Literal["release", "edit", "drop", "discard"],
+        by: Literal["user", "default", "reset"],
+        now_ns: int,
+    ) -> None:
+        entry = self._entries.pop(number)
+        entry.unit.hold = 0
+        entry.unit.dropped = how == "drop" or entry.unit.dropped
+        message = entry.message
+        released = Released(
+            side=message.side,
+            hold=number,
+            how=how,
+            by=by,
+            first_frame=message.first_frame,
+            last_frame=message.last_frame,
+            held_ms=(now_ns - message.since_ns) / 1e6,
+        )
+        self._book.fact(released, now_ns)
+
+
+def _refusal(unit: Unit, payload: bytes) -> str:
+    """Why a held message cannot have this payload; empty where it can."""
+    if not isinstance(unit.what, Held):
+        return "a control frame carries at most 125 bytes (RFC 6455 5.5)" if len(payload) > 125 else ""
+    if unit.what.message.opcode == Opcode.TEXT:
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return "a text message must be UTF-8 (RFC 6455 8.1)"
+    return ""
