@@ -430,3 +430,30 @@ def test_binary_messages_are_decoded_too() -> None:
     assert plan is not None
     assert plan.payload == b'{"a": 2}'
     assert world.message(CLIENT, b'{"a": 1}', Opcode.BINARY) is not None
+
+
+def test_what_acts_everywhere_takes_no_other_action_along() -> None:
+    """`drop` beside `redact` is for messages; pings and the handshake are for `redact` alone."""
+    world = World(
+        "- {id: a, then: [redact: {regex: s3cret, headers: cookie}, drop]}",
+        open=False,
+    )
+    request = world.rules.judge_request(world.now_ns)
+    assert request is not None
+    assert len(request.redactors) == 1
+    world.rules.opened_fact(Opened())
+    assert world.rules.opened(world.now_ns) is None
+    ping = world.control(CLIENT, Opcode.PING, b"s3cret")
+    assert ping is not None
+    assert ping.fate is Fate.FORWARD
+    assert ping.captured
+    text = world.text(CLIENT, "s3cret")
+    assert text is not None
+    assert text.fate is Fate.DROP
+    assert text.captured
+
+
+def test_hiding_a_header_does_not_make_messages_be_watched() -> None:
+    world = World("- {id: a, then: [redact: {headers: cookie}]}")
+    assert world.rules.watch(CLIENT).nothing
+    assert not world.rules.watch(CLIENT).private

@@ -69,3 +69,10 @@ def test_an_opening_has_no_message_to_look_into(then: str) -> None:
     """
     (found,) = problems(text)
     assert "{{$.a}}: the rule sees no message that it could come from" in found
+
+
+def test_a_template_in_a_variable_is_warned_of() -> None:
+    rules = load_text('version: 1\nvars: {a: {b: ["x {{conn}}"]}}\nrules: []\n')
+    (warning,) = rules.warnings
+    assert (warning.line, warning.column) == (2, 16)
+    assert "is not filled in here" in warning.text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wsinspect.errors import did_you_mean
 from wsinspect.rules.conditions import After, All, Condition
 from wsinspect.rules.conditions.conversation import Captured, Counter
-from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar
+from wsinspect.rules.marked import Node, Place, scalars_in
 from wsinspect.rules.reach import FRAMES
 from wsinspect.rules.reading import Reading
 from wsinspect.rules.rule import Rule
@@ -57,14 +57,10 @@ def _names(reading: Reading, rules: Sequence[Rule]) -> None:
 
 def _place_of(expression: Expression, node: Node) -> Place | None:
     """Where in the rule the expression stands; None where it comes out of another file."""
-    match node:
-        case Scalar(place=place, text=text):
-            return place if "{{" in text and expression.source in text else None
-        case Items(items=items):
-            children = items
-        case Pairs(pairs=pairs):
-            children = tuple(each for pair in pairs for each in pair)
-    return next((found for each in children if (found := _place_of(expression, each)) is not None), None)
+    for scalar in scalars_in(node):
+        if "{{" in scalar.text and expression.source in scalar.text:
+            return scalar.place
+    return None
 
 
 def _asked(condition: Condition, known: set[str], ids: set[str]) -> tuple[Sequence[str], set[str], str]:

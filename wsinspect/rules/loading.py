@@ -11,7 +11,7 @@ from wsinspect.errors import BadRules, Problem
 from wsinspect.rules import checks, values
 from wsinspect.rules.inner_reading import InnerTest, read_tests
 from wsinspect.rules.loader import compose, files_of, load_file
-from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, kind_of
+from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, kind_of, scalars_in
 from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.rule_reading import FILE_FIELDS, MAX_RULES, read_rule
@@ -125,6 +125,7 @@ def _head(reading: Reading, source: Source, found: Entries) -> int | None:
             continue
         if field.name == "vars":
             reading.vars |= value
+            _warn_of_templates(reading, found[field.name][1])
         elif field.name == "seed":
             seed = value
     return seed if isinstance(seed, int) else None
@@ -136,6 +137,13 @@ def _ids_of(found: Entries) -> list[str]:
     items = node.items if isinstance(node, Items) else ()
     pairs = (pair for item in items if isinstance(item, Pairs) for pair in item.pairs)
     return [value.text for key, value in pairs if key.text == "id" and isinstance(value, Scalar)]
+
+
+def _warn_of_templates(reading: Reading, node: Node) -> None:
+    """`{{…}}` in a variable stays as it is, since a variable is known before any message comes."""
+    for scalar in scalars_in(node):
+        if "{{" in scalar.text:
+            reading.warn(scalar.place, "{{…}} is not filled in here: `vars` holds plain values")
 
 
 def _rules(reading: Reading, found: Entries, number: int) -> list[Rule]:

@@ -5,6 +5,7 @@ What a scalar means depends on the field that it stands in (`scalars.py`): a hea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -62,6 +63,20 @@ def kind_of(node: Node) -> str:
             return "a list"
         case Pairs():
             return "a mapping"
+
+
+def scalars_in(node: Node) -> Iterator[Scalar]:
+    """All texts of the node, names and values, in the order of the file."""
+    match node:
+        case Scalar():
+            yield node
+        case Items(items=items):
+            for item in items:
+                yield from scalars_in(item)
+        case Pairs(pairs=pairs):
+            for key, value in pairs:
+                yield key
+                yield from scalars_in(value)
 
 
 def written(node: Node) -> str:

@@ -14,7 +14,7 @@ from wsinspect.rules.conditions.base import Lookup, Range
 from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.marked import Place
-from wsinspect.rules.reach import EVERYWHERE, Kind, sides_in
+from wsinspect.rules.reach import EVERYWHERE, Kind, reach_of, sides_in
 from wsinspect.rules.reach import words as reach_words
 from wsinspect.rules.template import Expression
 
@@ -112,6 +112,8 @@ class Rule:
     """All of `when`, and where its actions can act."""
     reach: int
     """Where it could match at all; never empty."""
+    narrow: int | None = None
+    """Where those of its actions act that need not act everywhere; None: in all of its reach."""
     actions: tuple[Action, ...] = ()
     captures: Mapping[str, Source] = field(default_factory=dict)
     often: Often = field(default_factory=Often)
@@ -131,8 +133,12 @@ class Rule:
         parts = self.condition.value if isinstance(self.condition, All) else (self.condition,)
         rest = [each for each in parts if not each.static and not each.exact]
         object.__setattr__(self, "dynamic", rest[0] if len(rest) == 1 else All(rest))
-        acting = {on: tuple(each for each in self.actions if on in each.acts_on()) for on in _ONS}
+        acting = {on: tuple(each for each in self.actions if self._acts(each, on)) for on in _ONS}
         object.__setattr__(self, "acting", acting)
+
+    def _acts(self, action: Action, on: On) -> bool:
+        narrowed = self.narrow is not None and not action.everywhere
+        return on in action.acts_on() and not (narrowed and not reach_of(on) & (self.narrow or 0))
 
     def could_match(self, facts: ConnectionFacts) -> bool:
         return self.enabled and self.condition.known(facts) is not False

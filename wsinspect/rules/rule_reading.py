@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wsinspect.rules import values
@@ -136,9 +136,10 @@ def _build(
     if not condition.reach:
         reading.say(place, "this can never match: its conditions exclude each other")
         return None
-    reach = _reach(reading, condition, actions, entries, place)
-    if reach is None:
+    reaches = _reach(reading, condition, actions, entries, place)
+    if reaches is None:
         return None
+    reach, narrow = reaches
     often = Often(
         chance=found.get("chance", 1.0),
         after=found.get("after", 0),
@@ -152,6 +153,7 @@ def _build(
         place=node.place,
         condition=condition,
         reach=reach,
+        narrow=narrow,
         actions=actions,
         captures=found.get("capture") or {},
         often=often,
@@ -182,38 +184,41 @@ def _reach(
     actions: tuple[Action, ...],
     entries: Mapping[str, tuple[Scalar, Node]],
     place: Place,
-) -> int | None:
-    """Where the rule matches: what `when` leaves and its actions can act on. None, and told: nowhere."""
+) -> tuple[int, int] | None:
+    """Where the rule matches: what `when` leaves and its actions can act on. None, and told: nowhere.
+
+    The second one is where those of its actions act that need not act everywhere.
+    """
     explicit = any(isinstance(each, KindIs) for each in condition.walk())
-    reach = condition.reach
+    reach, wide = condition.reach, 0
     for action, node in zip(actions, _action_nodes(entries), strict=True):
         can = reach_of(action.acts_on())
-        if not can & reach:
+        left = condition.reach if action.everywhere else reach
+        if not can & left:
             wanted = f"; write kind: {_kind_for(can)}" if explicit and can & EVERYWHERE else ""
             acts = f"it acts on {reach_words(can)}"
-            reading.say(node.place, f"`{action.word}` cannot act on {reach_words(reach)}: {acts}{wanted}")
+            reading.say(node.place, f"`{action.word}` cannot act on {reach_words(left)}: {acts}{wanted}")
             return None
-        if not explicit and not action.everywhere:
+        if action.everywhere:
+            wide |= can & left
+        elif not explicit:
             reach &= can
-    if any(each.everywhere for each in actions):
-        return reach if explicit else reach & _union(reach_of(each.acts_on()) for each in actions)
+    others = tuple(each for each in actions if not each.everywhere)
+    narrow = 0 if wide and not others else _narrow(condition, reach, others, explicit)
+    if not narrow | wide:
+        reading.say(place, "this can never match: its conditions exclude each other")
+        return None
+    return narrow | wide, narrow
+
+
+def _narrow(condition: Condition, reach: int, actions: tuple[Action, ...], explicit: bool) -> int:
+    """Where these actions act at all: of what they all can act on one sort, where no kind is asked for."""
     if explicit:
         one_sided = any(isinstance(each, From) for each in condition.walk())
         return reach if one_sided else _one_handshake(reach, actions)
     if actions and all(each.once for each in actions) and reach & OPEN and _known_at_opening(condition):
         return reach & OPEN
-    for group in (DATA, CONTROL, OPEN, REQUEST, RESPONSE):
-        if reach & group:
-            return reach & group
-    reading.say(place, "this can never match: its conditions exclude each other")
-    return None
-
-
-def _union(masks: Iterable[int]) -> int:
-    found = 0
-    for each in masks:
-        found |= each
-    return found
+    return next((reach & group for group in (DATA, CONTROL, OPEN, REQUEST, RESPONSE) if reach & group), 0)
 
 
 def _one_handshake(reach: int, actions: tuple[Action, ...]) -> int:

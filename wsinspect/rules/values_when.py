@@ -31,6 +31,7 @@ _HINTS = {
     "side": "; write from: client or from: server",
     "type": "; write kind, or json: {$.type: …}",
     "opcode": "; write kind: text, binary, ping, pong or close",
+    "on": "; write kind",
     "or": "; write any: [{…}, {…}]",
     "and": "; write all: [{…}, {…}]",
     "payload": "; write text, bytes or json",
