@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from wsinspect.errors import Unavailable
 from wsinspect.model import ConnectionState, Fact, Frame, Message, Side, opcode_word
+from wsinspect.tui.ruling import HeldRow, HoldWord, RuleRow, RulesView
 from wsinspect.tui.source import (
     ConnectionDetail,
     ConnectionRow,
@@ -39,6 +41,14 @@ class FakeSource:
         self.by_conn: dict[int, list[int]] = {}
         self.version = 0
         self.started = self.closed = self.stopped = False
+        self.rules = RulesView()
+        self.held: list[HeldRow] = []
+        self.payloads: dict[str, bytes] = {}
+        """Of held messages, by name."""
+        self.asked_for: list[tuple[object, ...]] = []
+        """What the screen asked about rules and held messages."""
+        self.refusal: str | None = None
+        """With which the proxy refuses all of that."""
         self._all = _Growing(lambda: len(self.details))
 
     # ------------------------------------------------------------------------------- what the test says
@@ -123,6 +133,34 @@ class FakeSource:
         self.status = replace(self.status, notices=(*self.status.notices, (level, text)))
         self.version += 1
 
+    def load(self, *rules: RuleRow, **values: object) -> None:
+        """Rules are loaded, or could not be."""
+        known = {"live": True, "files": self.rules.files or ("rules/demo.yaml",)} | values
+        self.rules = replace(self.rules, **known)  # type: ignore[arg-type]
+        if rules:
+            self.rules = replace(self.rules, rules=rules)
+        self.version += 1
+
+    def hold(self, payload: bytes | str, *, conn: int = 1, limit_s: float = 30, **values: object) -> HeldRow:
+        """A message of the client is held."""
+        data = payload.encode() if isinstance(payload, str) else payload
+        opcode = 1 if isinstance(payload, str) else 2
+        number = len(self.payloads) + 1
+        fields = {"side": Side.CLIENT, "rule": "ask-me", "limit_ms": int(limit_s * 1000)} | values
+        row = HeldRow(
+            conn, number, opcode=opcode, size=len(data), preview=_preview(opcode, data),
+            since_ns=self.now_ns, **fields,  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.held.append(row)
+        self.payloads[row.name] = data
+        self.version += 1
+        return row
+
+    def let_go(self, held: HeldRow) -> None:
+        """Somebody released it, or its time was over."""
+        self.held = [each for each in self.held if each.name != held.name]
+        self.version += 1
+
     # --------------------------------------------------------------------------- what the screen asks for
 
     def start(self) -> None:
@@ -136,7 +174,7 @@ class FakeSource:
         totals = (sum(r.wire_bytes[0] for r in rows), sum(r.wire_bytes[1] for r in rows))
         frames = sum(sum(row.frames) for row in rows)
         status = replace(self.status, frames=frames, wire_bytes=totals)
-        return Snapshot(self.version, self.now_ns, rows, status)
+        return Snapshot(self.version, self.now_ns, rows, status, self.rules, tuple(self.held))
 
     def rows(self, scope: Scope) -> Sequence[int]:
         return self._all if scope.conn is None else self.by_conn.get(scope.conn, [])
@@ -149,6 +187,27 @@ class FakeSource:
 
     def connection(self, conn: int) -> ConnectionDetail | None:
         return self.connections.get(conn)
+
+    def switch_rule(self, rule: str, on: bool) -> None:
+        self._ask("switch", rule, on)
+        rows = tuple(replace(each, enabled=on) if each.id == rule else each for each in self.rules.rules)
+        self.rules = replace(self.rules, rules=rows)
+        self.version += 1
+
+    def reload_rules(self) -> None:
+        self._ask("reload")
+
+    def held_payload(self, held: HeldRow) -> bytes | None:
+        return self.payloads.get(held.name)
+
+    def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
+        self._ask(how, held.name, *([payload] if how == "edit" else []))
+        self.let_go(held)
+
+    def _ask(self, *what: object) -> None:
+        self.asked_for.append(what)
+        if self.refusal is not None:
+            raise Unavailable(self.refusal)
 
     def stop_proxy(self) -> None:
         self.stopped = True

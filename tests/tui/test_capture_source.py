@@ -14,7 +14,7 @@ from wsinspect.capture.format import MAGIC, Segment, encode, segment_record
 from wsinspect.capture.summary import Summary
 from wsinspect.capture.timeline import Timeline
 from wsinspect.capture.writer import Writer
-from wsinspect.control.protocol import CaptureMoved, Listener, NoticeEvent, ProxyInfo, Stopping
+from wsinspect.control.protocol import CaptureMoved, Listener, NoticeEvent, ProxyInfo, RulesStatus, Stopping
 from wsinspect.errors import NotFound, ProxyUnreachable
 from wsinspect.model import (
     ConnectionState,
@@ -228,6 +228,9 @@ class FakeControl:
 
     def watch(self) -> FakeControl:
         return self
+
+    def rules(self) -> RulesStatus:
+        return RulesStatus()
 
     def say(self, event: object) -> None:
         self.events.append(event)

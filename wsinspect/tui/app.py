@@ -12,7 +12,9 @@ from textual.binding import BindingType
 from textual.filter import LineFilter, NoColor
 
 from .screens.dialogs import HelpScreen, Leaving, QuitDialog
+from .screens.held import HeldScreen
 from .screens.main import MainScreen
+from .screens.rules import RulesScreen
 from .source import QuitPolicy, Source
 from .themes import DARK, LIGHT, Palette
 
@@ -72,6 +74,14 @@ class InspectorApp(App[None]):
     def show_help(self) -> None:
         """The keys and the signs."""
         self.push_screen(HelpScreen(self.palette))
+
+    def show_rules(self) -> None:
+        """The rules, on and off."""
+        self.push_screen(RulesScreen(self.source, self.palette))
+
+    def show_held(self) -> None:
+        """The messages that wait for somebody's word."""
+        self.push_screen(HeldScreen(self.source, self.palette))
 
     def leave(self) -> None:
         """Quit; where that could end somebody's connection, ask first."""

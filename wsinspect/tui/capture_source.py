@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,9 @@ from wsinspect.control.protocol import CaptureMoved, NoticeEvent, Stopping
 from wsinspect.errors import DamagedInput, WsinspectError
 from wsinspect.model import Side
 from wsinspect.tui.cells import size
+from wsinspect.tui.live_rules import LiveRules
 from wsinspect.tui.ruled_rows import RuledRows
+from wsinspect.tui.ruling import HeldRow, HoldWord
 from wsinspect.tui.source import (
     ConnectionDetail,
     Detail,
@@ -68,6 +71,7 @@ class CaptureSource:
         self._index = FrameIndex(path)
         self._tally = Tally(self._index)
         self._ruled = RuledRows(self._index)
+        self._rules = LiveRules(control, self._index.judged)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -127,8 +131,10 @@ class CaptureSource:
     def _publish(self) -> None:
         old = self._snapshot
         connections, status = self._tally.rows(), self._status()
-        same = status == old.status and connections == old.connections
-        self._snapshot = Snapshot(old.version + (not same), self._now_ns(), connections, status)
+        rules, held = self._rules.view(), self._rules.held()
+        shown = (connections, status, rules, held)
+        same = shown == (old.connections, old.status, old.rules, old.held)
+        self._snapshot = Snapshot(old.version + (not same), self._now_ns(), *shown)
 
     def _now_ns(self) -> int:
         return time.monotonic_ns() if self._state == "live" else self._tally.last_ns
@@ -155,8 +161,10 @@ class CaptureSource:
         """The proxy's notices, until it stops."""
         if self._events is None:
             return
+        self._rules.start()
         try:
             for event in self._events:
+                self._rules.take(event)
                 if isinstance(event, NoticeEvent):
                     where = f"#{event.conn}: " if event.conn else ""
                     self._notices.append((event.level, where + event.text))
@@ -168,6 +176,7 @@ class CaptureSource:
             pass
         if not self._closing.is_set():
             self._state = "ended"
+            self._rules.leave()
             self._notices.append(("warning", "the proxy has gone; its capture stays"))
 
     # ------------------------------------------------------------------------------------ the screen's
@@ -175,7 +184,7 @@ class CaptureSource:
     def snapshot(self) -> Snapshot:
         """The last one published, with the time of now."""
         last = self._snapshot
-        return Snapshot(last.version, self._now_ns(), last.connections, last.status)
+        return replace(last, now_ns=self._now_ns())
 
     def rows(self, scope: Scope) -> Sequence[int]:
         """The index itself counts its rows; those of a connection are an array that grows."""
@@ -339,6 +348,32 @@ class CaptureSource:
             rules=self._tally.rules_of(conn),
             private=tuple(side for side in Side if summary.private[side]),
         )
+
+    def switch_rule(self, rule: str, on: bool) -> None:
+        """Raises WsinspectError; so do the three below."""
+        self._rules.switch(rule, on)
+
+    def reload_rules(self) -> None:
+        """Have the proxy read its rule files anew."""
+        self._rules.reload()
+
+    def held_payload(self, held: HeldRow) -> bytes | None:
+        """What the proxy's event brought, or the capture has, where nothing was taken out of that."""
+        payload = self._rules.payload(held)
+        if payload is not None:
+            return payload
+        with self._lock:
+            known = self._index.judged.held.get((held.conn, held.hold))
+            summary = self._tally.summary.connections.get(held.conn)
+            if known is None or summary is None or summary.private[held.side]:
+                return None
+            message = self._index.message(known.row)
+        whole = message is not None and not message.lost and len(message.payload) == held.size
+        return message.payload if message is not None and whole else None
+
+    def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
+        """Give a held message its word."""
+        self._rules.resolve(held, how, payload)
 
     def stop_proxy(self) -> None:
         """Ask the proxy to end, and wait until it is gone or has had its time."""

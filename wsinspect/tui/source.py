@@ -26,6 +26,7 @@ from wsinspect.model import (
     Requested,
     Side,
 )
+from wsinspect.tui.ruling import HeldRow, RulesSource, RulesView
 
 type Level = Literal["info", "warning", "error"]
 type Pair = tuple[int, int]
@@ -195,6 +196,9 @@ class Snapshot:
     now_ns: int = 0
     connections: tuple[ConnectionRow, ...] = ()
     status: Status = field(default_factory=Status)
+    rules: RulesView = field(default_factory=RulesView)
+    held: tuple[HeldRow, ...] = ()
+    """Messages that wait for somebody's word, the oldest first."""
 
 
 class QuitPolicy(enum.Enum):
@@ -206,8 +210,11 @@ class QuitPolicy(enum.Enum):
     """The screen's own proxy: ask while connections live, else stop it."""
 
 
-class Source(Protocol):
-    """Where the screen gets everything from. Only `detail`, `connection` and `stop_proxy` may take time."""
+class Source(RulesSource, Protocol):
+    """Where the screen gets everything from.
+
+    Only `detail`, `connection`, `stop_proxy`, and what `RulesSource` asks, may take time.
+    """
 
     @property
     def quit_policy(self) -> QuitPolicy: ...

@@ -8,7 +8,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -76,16 +76,23 @@ HELP: list[tuple[str, list[tuple[str, str]]]] = [
             ("ctrl+f ctrl+b", "one page"),
             ("g  G", "first row, tail"),
             ("tab", "next pane"),
-            ("h l  ← →  1…6", "tabs of the detail"),
+            ("h l  ← →  1…9", "tabs of the detail"),
         ],
     ),
     (
         "Watch",
         [
             ("space  p", "pause, follow"),
-            ("enter", "on a connection: only this one; on a frame: read it"),
+            ("enter", "only this connection; read this frame"),
             ("esc", "back; all connections"),
-            ("t", "time of day, since start, since the row before"),
+            ("t", "the time: of day, since start, a step"),
+        ],
+    ),
+    (
+        "Rules",
+        [
+            ("R", "rules: space on/off, r load anew"),
+            ("H", "held: r release, e edit, d drop, A all"),
         ],
     ),
     ("Else", [("T", "dark, light"), ("?", "this help"), ("q", "quit")]),
@@ -96,7 +103,11 @@ SIGNS = [
     ("≡ text  ▦ binary  ┄ cont", "data frames"),
     ("◇ ping  ◆ pong  ■ close", "control frames"),
     ("● open  ○ closed  ✗ dropped", "dropped: an end without Close"),
-    ("⚠", "a violation, with its RFC section in the detail"),
+    ("⚠", "a violation: the detail has its section"),
+    ("≠ replaced  ✎ modified", "a rule changed it; what went instead"),
+    ("✗ dropped  ◷ delayed  ‖ held", "what a rule kept back"),
+    ("✚ injected  ⊕ duplicate", "what wsinspect sent itself"),
+    ("§  ⚑ tag  ☾ shadow  ░ redacted", "hits, tags, only recorded, hidden"),
 ]
 
 
@@ -105,15 +116,17 @@ class HelpScreen(ModalScreen[None]):
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
-    HelpScreen > Vertical {
-        width: 88; max-width: 100%; height: auto; max-height: 100%;
+    HelpScreen > VerticalScroll {
+        width: 92; max-width: 100%; height: auto; max-height: 100%;
         background: $panel; border: round $primary; border-title-color: $primary; border-title-style: bold;
-        padding: 0 2; overflow-y: auto;
+        padding: 0 2; scrollbar-size-vertical: 1;
     }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter,space", "dismiss(None)", "close"),
+        Binding("j,down", "scroll(1)", "down"),
+        Binding("k,up", "scroll(-1)", "up"),
     ]
 
     def __init__(self, palette: Palette) -> None:
@@ -125,10 +138,16 @@ class HelpScreen(ModalScreen[None]):
         for title, keys in [*HELP, ("Signs", SIGNS)]:
             text.append(f"{title}\n", self.palette["title"])
             for key, words in keys:
-                text.append(f"  {key:<29}", self.palette["accent"])
+                text.append(f"  {key:<32}", self.palette["accent"])
                 text.append(f"{words}\n", self.palette["text"])
         text.rstrip()
-        with Vertical() as box:
+        with VerticalScroll() as box:
             box.border_title = "wsinspect"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = "j k scroll · esc closes"
             yield Static(text, markup=False)
+
+    def on_mount(self) -> None:
+        self.app.clear_notifications()
+
+    def action_scroll(self, step: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=step, animate=False)

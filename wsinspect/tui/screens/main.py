@@ -17,7 +17,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.screen import Screen
 
-from wsinspect.tui.cells import plain
+from wsinspect.tui.cells import plain, span
+from wsinspect.tui.screens.edit import EditScreen
+from wsinspect.tui.screens.held import HeldScreen
 from wsinspect.tui.source import Scope, Snapshot, Source, Status
 from wsinspect.tui.themes import Palette
 from wsinspect.tui.widgets.bars import KeyBar, StatusBar, TopBar
@@ -102,6 +104,8 @@ class MainScreen(Screen[None]):
         Binding("h,left", "detail_tab(-1)", "tab left"),
         Binding("l,right", "detail_tab(1)", "tab right"),
         *(Binding(str(n), f"detail_choose({n - 1})", f"tab {n}") for n in range(1, 10)),
+        Binding("R", "rules", "rules"),
+        Binding("H", "held", "held messages"),
         Binding("t", "clock", "time column"),
         Binding("T", "theme", "theme"),
     ]
@@ -155,7 +159,7 @@ class MainScreen(Screen[None]):
         changed = snapshot.version != self.snapshot.version
         if not changed and snapshot.now_ns // 250_000_000 == self.snapshot.now_ns // 250_000_000:
             return
-        self.snapshot = snapshot
+        before, self.snapshot = self.snapshot, snapshot
         self.connections.show(snapshot)
         self._fit_connections()
         self.log_list.widen_numbers(max((row.conn for row in snapshot.connections[-1:]), default=0))
@@ -163,6 +167,8 @@ class MainScreen(Screen[None]):
         self._show_hints(snapshot.status)
         self._show_status()
         self._say_notices()
+        self._say_held(before)
+        self._say_rules(before)
 
     def _show_log(self) -> None:
         now = time.monotonic()
@@ -208,6 +214,8 @@ class MainScreen(Screen[None]):
         narrowed = self.log_list.scope.conn is not None
         in_log, in_detail = self.focused is self.log_list, isinstance(self.focused, PageView)
         keys = [("q", "quit"), ("?", "help"), ("tab", "pane")]
+        keys += [("H", "held")] if self.snapshot.held else []
+        keys += [("R", "rules")] if self.snapshot.rules.rules or self.snapshot.rules.error else []
         if in_detail:
             keys += [("h l", "tabs"), ("j k", "scroll"), ("esc", "log")]
         elif in_log:
@@ -233,6 +241,28 @@ class MainScreen(Screen[None]):
         for level, text in notices[self._notices :][-3:]:
             self.app.notify(plain(text), severity=severities[level], markup=False)  # type: ignore[arg-type]
         self._notices = len(notices)
+
+    def _say_held(self, before: Snapshot) -> None:
+        """Messages that have begun to wait: nobody else will say so."""
+        known = {each.name for each in before.held}
+        new = [each for each in self.snapshot.held if each.name not in known]
+        if not new or isinstance(self.app.screen, HeldScreen | EditScreen):
+            return
+        left = span(new[-1].left_ns(self.snapshot.now_ns))
+        words = f"{new[-1].rule} holds a message of the {new[-1].side.word}, for {left}"
+        words = words if len(new) == 1 else f"{len(new):,} messages are held"
+        self.app.notify(plain(f"{words}: H shows it"), severity="warning", markup=False)
+
+    def _say_rules(self, before: Snapshot) -> None:
+        """Files that could not be loaded, or now could."""
+        old, now = before.rules.error, self.snapshot.rules.error
+        if now and now != old:
+            words = plain(now.splitlines()[0])
+            self.app.notify(
+                words, title="the rules stay as they were", severity="error", timeout=10, markup=False
+            )
+        elif old and not now:
+            self.app.notify(f"{len(self.snapshot.rules.rules):,} rules are loaded", markup=False)
 
     # ------------------------------------------------------------------------------------------ detail
 
@@ -337,6 +367,12 @@ class MainScreen(Screen[None]):
 
     def action_leave(self) -> None:
         self.inspector.leave()
+
+    def action_rules(self) -> None:
+        self.inspector.show_rules()
+
+    def action_held(self) -> None:
+        self.inspector.show_held()
 
     def action_help(self) -> None:
         self.inspector.show_help()

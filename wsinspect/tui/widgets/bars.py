@@ -87,7 +87,14 @@ class StatusBar(Bar):
         """Take over a snapshot and the log's state."""
         status = snapshot.status
         chip = (" ▼ FOLLOW ", "chip-live") if follow else (" ‖ PAUSED ", "pill")
-        left = [chip, (f"  {scope}  ", "text")]
+        left = [chip]
+        if snapshot.held:
+            left += [(" ", "text"), (f" ‖ {len(snapshot.held):,} HELD ", "pill")]
+        if snapshot.rules.error:
+            left += [(" ", "text"), (" ✗ RULES NOT LOADED ", "chip-bad")]
+        elif snapshot.rules.shadow and snapshot.rules.rules:
+            left += [(" ", "text"), (" ☾ SHADOW ", "chip-idle")]
+        left.append((f"  {scope}  ", "text"))
         if status.behind_bytes > 1 << 16:
             left.append((f"⟳ {size(status.behind_bytes)} behind  ", "warning"))
         for _level, text in [n for n in status.notices if n[0] != "info"][-1:]:

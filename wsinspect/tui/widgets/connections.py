@@ -50,7 +50,7 @@ class Columns:
         wide, roomy = width >= 100, width >= 128
         spark, nbytes, mode = (SPARK_CELLS if wide else 0), (9 if wide else 0), (14 if width >= 170 else 0)
         rate, state = (13 if wide else 7), (13 if width >= 60 else 2)
-        counts = 20 if wide else 16
+        counts = 20 if wide else 18
         fixed = state + 5 + mode + counts + nbytes + rate + spark + 2 * wide + 8 + 3
         rest = max(8, width - fixed)
         end = min(40, max(12, rest * 2 // 5)) if rest >= 24 else 0
