@@ -48,7 +48,7 @@ class Play:
             for side in Side
         ]
         self._keys = itertools.count(1)
-        self.session.attended = attended
+        self.session.attend(attended, 0)
         if script is not None:
             self.judge(script, opening=opening)
 

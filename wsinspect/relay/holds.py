@@ -48,6 +48,8 @@ class Holds:
     def __init__(self, book: Book) -> None:
         self.attended = False
         """Somebody is there who can decide."""
+        self.news: list[HeldMessage | Released] = []
+        """What has become held, and what has not been any more, since somebody took it away."""
         self._book = book
         self._entries: dict[int, _Entry] = {}
         self._deadlines: list[tuple[int, int]] = []
@@ -62,8 +64,17 @@ class Holds:
         unit.hold = message.hold
         self._entries[message.hold] = _Entry(message, unit)
         heapq.heappush(self._deadlines, (message.since_ns + message.limit_ms * 1_000_000, message.hold))
-        if not self.attended:
+        if self.attended:
+            self.news.append(message)
+        else:
             self._by_default(message.hold, message.since_ns)
+
+    def attend(self, there: bool, now_ns: int) -> None:
+        """Somebody is there, or nobody any more: then each takes its default."""
+        if not there:
+            for number in list(self._entries):
+                self._by_default(number, now_ns)
+        self.attended = there
 
     def listed(self) -> list[HeldMessage]:
         """Those that are held now, in the order of their numbers."""
@@ -138,6 +149,8 @@ class Holds:
             held_ms=(now_ns - message.since_ns) / 1e6,
         )
         self._book.fact(released, now_ns)
+        if self.attended:
+            self.news.append(released)
 
 
 def _refusal(unit: Unit, payload: bytes) -> str:

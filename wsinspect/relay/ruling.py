@@ -143,6 +143,11 @@ class Ruling:
         self._follow(now_ns)
         return answer
 
+    def attend(self, there: bool, now_ns: int) -> None:
+        """Somebody is there who can decide about held messages, or nobody any more."""
+        self.holds.attend(there, now_ns)
+        self._follow(now_ns)
+
     # ------------------------------------------------------------------------------------------------ ends
 
     def end(self, side: Side, finishes: tuple[Finish, ...], now_ns: int, *, abrupt: bool) -> None:

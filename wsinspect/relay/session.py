@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Sent, Side
+from wsinspect.model import Closed, Ended, FactRecord, How, Notice, Record, Released, Sent, Side
 from wsinspect.model.plans import Judge
 from wsinspect.relay.commands import Answer, Command, DropHeld, Edit, Inject, Release
 from wsinspect.relay.direction import MAX_WAITING, TURNING, Direction, Output
@@ -253,10 +253,17 @@ class Session:
         """Somebody is there who can decide about held messages; else each takes its default at once."""
         return self._ruling is not None and self._ruling.holds.attended
 
-    @attended.setter
-    def attended(self, there: bool) -> None:
-        if there or self._ruling is not None:
-            self._ruled().holds.attended = there
+    def attend(self, there: bool, now_ns: int) -> None:
+        """Somebody is there who can decide about held messages; or not any more, and what is held goes on.
+
+        Leaves records and output to take.
+        """
+        if not there and self._ruling is None:
+            return
+        self.settle(now_ns)
+        ruling = self._ruled()
+        ruling.attend(there, now_ns)
+        self._records += ruling.book.take()
 
     @property
     def ruled(self) -> bool:
@@ -266,6 +273,13 @@ class Session:
     def holds(self) -> list[HeldMessage]:
         """The messages that are held now, by number."""
         return self._ruling.holds.listed() if self._ruling is not None else []
+
+    def take_hold_news(self) -> list[HeldMessage | Released]:
+        """What has become held since the last call, and what is not held any more, in order."""
+        if self._ruling is None or not self._ruling.holds.news:
+            return []
+        news, self._ruling.holds.news = self._ruling.holds.news, []
+        return news
 
     @property
     def next_wake_ns(self) -> int | None:
