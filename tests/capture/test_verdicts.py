@@ -10,6 +10,7 @@ import pytest
 from tests.capture.streams import MASK, TAKEOVER, cut
 from tests.capture.test_index import index_of, opened
 from wsinspect.capture import verdicts as module
+from wsinspect.capture.index import RowFlag
 from wsinspect.capture.summary import Summary
 from wsinspect.capture.timeline import Event, FactEvent, FrameEvent, MessageEvent, Timeline
 from wsinspect.capture.verdicts import RuleTally, verdict_flags
@@ -130,6 +131,30 @@ def test_what_went_out_compressed_is_read_as_it_was_before() -> None:
     assert (message.message.text, message.message.compressed, message.message.wire_bytes) == (
         "inflated", True, 11,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("nbytes", "payload"), [(1, b""), (5, b""), (6, b""), (9, b"who")])
+def test_what_was_cut_off_in_its_middle_shows_how_far_it_came(
+    tmp_path: Path, nbytes: int, payload: bytes
+) -> None:
+    sent = Sent(1, C, 9, text(b"whole message")[:nbytes], 3, "cut", "r", 4, 4)
+    (frame,) = events_of(sent)
+    assert isinstance(frame, FrameEvent)
+    assert (frame.frame.payload, frame.frame.truncated, frame.frame.opcode) == (payload, True, 1)
+    assert (frame.flags, frame.ours, frame.of) == (("cut",), True, (4, 4))
+    with index_of(tmp_path / "a.wscap", [*opened(), sent]) as index:
+        assert index.frame(2) == frame.frame
+        assert index.row(2).flags & RowFlag.TRUNCATED
+        assert index.message(2) is None
+
+
+def test_whole_frames_before_a_cut_are_whole(tmp_path: Path) -> None:
+    data = text(b"he", fin=False) + text(b"llo", opcode=0)
+    sent = Sent(1, C, 9, data[:-2], 3, "cut", "r", 4, 4)
+    with index_of(tmp_path / "a.wscap", [*opened(), sent]) as index:
+        flags = [bool(index.row(row).flags & RowFlag.TRUNCATED) for row in (2, 3)]
+        assert flags == [False, True]
+        assert [index.frame(row).payload for row in (2, 3)] == [b"he", b"l"]
 
 
 def test_what_refers_to_a_window_that_nobody_knows_is_lost_not_guessed() -> None:

@@ -175,6 +175,19 @@ def test_of_frames_and_their_message_one_has_the_verdict() -> None:
     ]  # fmt: skip
 
 
+def test_what_went_out_before_a_cut_has_a_line_of_its_own() -> None:
+    cut = frame(payload=b"h", length=9, truncated=True, number=0)
+    event = FrameEvent(1, Side.CLIENT, 7, cut, (0, 0), ("cut",), "r", None, True, (2, 2))
+    (found,) = lines(event)
+    assert (found["kind"], found["flags"], found["of"], found["text"]) == (
+        "frame",
+        ["cut", "truncated"],
+        [2, 2],
+        "h",
+    )
+    assert "[↯ cut by r] [truncated]" in line(event)
+
+
 def test_notes_of_rules() -> None:
     request = judged(Outcome.CHANGED, first_frame=0, last_frame=0, opcode=0, did="set header X to 1")
     released = Released(

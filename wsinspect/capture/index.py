@@ -283,10 +283,14 @@ class FrameIndex:
 
     def _sent(self, position: int, sent: Sent) -> None:
         found = decode_sent(sent, self.agreed(sent.conn), Limits(0, 0))
+        end = 0
         for number, (frame, _) in enumerate(found, 1):
+            end += frame.wire_bytes
             bits = (FIN if frame.fin else 0) | frame.rsv << RSV_SHIFT | (SERVER if sent.side else 0)
             bits |= MASKED if frame.mask is not None else 0
             flags = RowFlag.INJECTED | (RowFlag.VIOLATION if frame.violations else 0)
+            if end > len(sent.data) or (frame.truncated and not frame.length):  # cut off in its middle
+                flags |= RowFlag.TRUNCATED
             shape = make_shape(frame.opcode, bits=bits, flags=flags, head=frame.header_bytes)
             self.judged.add_sent(len(self._columns), sent)
             self._columns.add(sent.conn, shape, sent.t_ns, number, frame.length, position)

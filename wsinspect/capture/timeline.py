@@ -350,13 +350,14 @@ def decode_sent(
     """The frames that wsinspect put on the wire itself, each with the message that it ends.
 
     They are numbered 0, and stand where `sent.offset` says in the side's own stream. A compressed one that
-    refers to what went out before it is lost.
+    refers to what went out before it is lost; one that was cut off in its middle is truncated, and ends no
+    message.
     """
     limits = limits or Limits()
     decoder = make_decoder(sent.side, agreed, limits.max_payload)
     assembler = make_assembler(sent.side, agreed, limits.max_message)
     assembler.gap(ScanState.NONE)
-    found = []
+    found: list[tuple[Frame, Message | None]] = []
     for frame in decoder.receive(sent.data):
         message = assembler.receive(frame)
         frame.number, frame.offset = 0, sent.offset
@@ -365,4 +366,7 @@ def decode_sent(
             if sent.wire_bytes:
                 message = replace(message, wire_bytes=sent.wire_bytes, compressed=True)
         found.append((frame, message))
+    if (rest := decoder.cut_off()) is not None:
+        rest.number, rest.offset = 0, sent.offset
+        found.append((rest, None))
     return found

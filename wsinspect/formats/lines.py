@@ -83,7 +83,8 @@ class TextLines:
         """The lines of one event, without newlines: none or one."""
         match event:
             case FrameEvent():
-                if not (self._frames or event.frame.is_control or event.frame.violations):
+                alone = event.frame.is_control or event.frame.violations or "cut" in event.flags
+                if not (self._frames or alone):
                     return []
                 return [self._frame(event)]
             case MessageEvent():

@@ -119,7 +119,7 @@ class NdjsonLines:
     def _frame(self, event: FrameEvent) -> Line | None:
         frame = event.frame
         kind = _CONTROL_KINDS.get(frame.opcode, "frame")
-        if kind == "frame" and not self._frames and not _stands_alone(frame):
+        if kind == "frame" and not self._frames and not (_stands_alone(frame) or _is_cut(event)):
             return None
         line = {"kind": kind, "dir": _direction(event.side), "opcode": frame.opcode, "len": frame.length}
         line["wire"] = frame.wire_bytes
@@ -192,6 +192,11 @@ def _stands_alone(frame: Frame) -> bool:
     """Whether no message will stand for the frame, so that it must not be left out."""
     lonely = (Violation.UNEXPECTED_CONTINUATION, Violation.LENGTH_OVERFLOW)
     return frame.is_control or any(violation in lonely for violation in frame.violations)
+
+
+def _is_cut(event: FrameEvent) -> bool:
+    """What went out of a message before the line was cut: no message stands for it."""
+    return event.ours and "cut" in event.flags and event.frame.truncated
 
 
 def _direction(side: Side) -> str:

@@ -57,8 +57,8 @@ class Sent:
     side: Side
     t_ns: int
     data: bytes
-    """Whole frames. Of what went out compressed the frames as they would be without (RSV1 0, inflated): no
-    reader could follow a window that also holds messages which only passed through it."""
+    """Whole frames, but for `cut`. Of what went out compressed the frames as they would be without (RSV1 0,
+    inflated): no reader could follow a window that also holds messages which only passed through it."""
     offset: int
     """They went out before the byte at this position of the side's own stream."""
     why: str = "injected"

@@ -176,6 +176,24 @@ class FrameDecoder:
         self.offset = base + end
         return frames
 
+    def cut_off(self) -> Frame | None:
+        """Nothing more comes: the frame under way, truncated; None where the stream stands at a boundary.
+
+        Of a header that is not whole, the first byte is believed and the length is 0.
+        """
+        if self._open is not None:
+            frame = self._open
+        elif self._head:
+            first, size = self._head[0], len(self._head)
+            fin, rsv, opcode = first >= 0x80, first >> 4 & 7, first & 15
+            frame = Frame(self.side, self.frame, self.offset - size, fin, rsv, opcode, None, 0, size, b"")
+        else:
+            return None
+        frame.truncated = True
+        self._left, self._head = 0, b""
+        self.frame += 1
+        return self._complete(frame)
+
     def resume(self, frame: int, offset: int, left: int, carry: int, state: int) -> None:
         """Start, or start again after a hole, from the scan state that stands in a `model.Read`.
 
