@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-from wsinspect.model import Altered, Fact, Opened, Requested
-from wsinspect.model.plans import HandshakePlan, Hit, Reject
+from wsinspect.model import Altered, Fact, Frame, Message, Opened, Requested, Side
+from wsinspect.model.plans import HandshakePlan, Hit, Reject, Watch
 from wsinspect.proxy.handshakes import Handshakes
 
 REJECT = Reject(
@@ -46,11 +46,22 @@ class Planned:
         self.answer = self.word.startswith("answer-")
         self.notices: list[tuple[str, str]] = []
 
-    def judge_request(self, requested: Requested, now_ns: int) -> HandshakePlan | None:
+    def judge_request(self, now_ns: int) -> HandshakePlan | None:
         return None if self.answer else self.plan(self.word)
 
-    def judge_response(self, opened: Opened, now_ns: int) -> HandshakePlan | None:
+    def judge_response(self, answer: Opened, now_ns: int) -> HandshakePlan | None:
         return self.plan(self.word.removeprefix("answer-")) if self.answer else None
+
+    def opened_fact(self, opened: Opened, decoder: object = None) -> None: ...
+
+    def watch(self, side: Side) -> Watch:
+        return Watch()
+
+    def opened(self, now_ns: int) -> None: ...
+
+    def message(self, message: Message, now_ns: int) -> None: ...
+
+    def control(self, frame: Frame, now_ns: int) -> None: ...
 
     def take_notices(self) -> list[tuple[str, str]]:
         taken, self.notices = self.notices, []

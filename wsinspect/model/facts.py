@@ -210,12 +210,14 @@ class Released:
 
 @dataclass(slots=True, kw_only=True)
 class Ruled:
-    """Rules were loaded, loaded anew, or could not be (connection 0)."""
+    """Rules were loaded, loaded anew or switched, or could not be loaded (connection 0)."""
 
     kind: ClassVar[str] = "ruled"
     files: list[str] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
     """Their ids, in order."""
+    off: list[str] = field(default_factory=list)
+    """Those of them that are switched off."""
     shadow: bool = False
     error: str = ""
     """Why the old rules stay."""

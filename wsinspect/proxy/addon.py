@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,16 +17,21 @@ from wsinspect.capture.ring import sweep
 from wsinspect.capture.segments import DEFAULT_LIMIT
 from wsinspect.capture.writer import Writer
 from wsinspect.errors import WsinspectError
-from wsinspect.model import Failed
+from wsinspect.model import Fact, FactRecord, Failed
 from wsinspect.proxy import contract, contract_http
 from wsinspect.proxy.attempts import Attempts, is_attempt
 from wsinspect.proxy.handshakes import Handshakes
+from wsinspect.proxy.holding import Holding
 from wsinspect.proxy.hooked import who_wants_messages
 from wsinspect.proxy.relays import Relays
+from wsinspect.proxy.rulebook import LoadedRules, Rulebook, RuleSource
 from wsinspect.proxy.words import errno_in, phase_of
 
 STREAMS = ("text/event-stream", "application/grpc", "application/x-ndjson", "multipart/x-mixed-replace")
 """Content types whose bodies have no end worth waiting for."""
+
+
+RULE_OPTIONS = ("wsinspect_rules", "wsinspect_allow_python", "wsinspect_shadow")
 
 
 def streams(option: str, message: http.Message) -> bool:
@@ -34,23 +41,45 @@ def streams(option: str, message: http.Message) -> bool:
     return option == "all"
 
 
+def _load_rules() -> LoadedRules:
+    """As the options say. Raises OptionsError."""
+    options = ctx.options
+    paths = tuple(Path(path).expanduser() for path in options.wsinspect_rules)
+    source = RuleSource(paths, options.wsinspect_allow_python, options.wsinspect_shadow)
+    try:
+        return LoadedRules.of(source)
+    except WsinspectError as exc:
+        raise exceptions.OptionsError(str(exc)) from exc
+
+
 class WsInspect:
     """Takes every upgraded connection over and records it, with every set-up that fails."""
 
-    def __init__(self, writer: Writer | None = None, *, stream_others: bool = False) -> None:
+    def __init__(
+        self,
+        writer: Writer | None = None,
+        *,
+        stream_others: bool = False,
+        rules: LoadedRules | None = None,
+    ) -> None:
         """`writer`: the capture, else one is opened by the option `wsinspect_capture`.
 
-        `stream_others`: all HTTP that is not an upgrade passes unbuffered, unless the option
-        `wsinspect_stream` says otherwise; under `mitmdump -s` other addons may want the bodies.
+        `rules`: else the options `wsinspect_rules` and so on say which. `stream_others`: all HTTP that is
+        not an upgrade passes unbuffered, unless the option `wsinspect_stream` says otherwise; under
+        `mitmdump -s` other addons may want the bodies.
         """
         self._writer = writer
         self._owns_writer = writer is None
         self._stream_others = stream_others
+        self._given_rules = rules
+        self._loaded_rules = LoadedRules.none()
         self._targets: dict[str, str] = {}
         """Where a client's first request or CONNECT goes, by client id."""
         self.attempts: Attempts
         self.handshakes: Handshakes
         self.relays: Relays
+        self.rulebook: Rulebook
+        self.holding: Holding
 
     # ------------------------------------------------------------------------------------ the addon's life
 
@@ -84,14 +113,35 @@ class WsInspect:
             "websocket_message or mitmproxy's screen shows messages (auto), always (on), never (off).",
             choices=("auto", "on", "off"),
         )
+        loader.add_option("wsinspect_rules", Sequence[str], [], "Rule files, and folders of them.")
+        loader.add_option(
+            "wsinspect_allow_python", bool, False, "Rules may run Python functions in the proxy."
+        )
+        loader.add_option("wsinspect_shadow", bool, False, "Record what rules would do, and touch nothing.")
+
+    def configure(self, updated: set[str]) -> None:
+        """Raises OptionsError with every mistake in the rule files."""
+        if self._given_rules is None and not updated.isdisjoint(RULE_OPTIONS):
+            loaded = self._loaded_rules = _load_rules()
+            if hasattr(self, "rulebook"):
+                self.rulebook.adopt(loaded)
 
     def running(self) -> None:
         writer = self._writer or self._open_capture()
         self._writer = writer
         self.attempts = Attempts(writer)
-        self.handshakes = Handshakes(self.attempts, lambda conn, requested: None, self._handler)
         path = cast(Literal["auto", "layer"], ctx.options.wsinspect_path)
         self.relays = Relays(writer, self.attempts, path, self._who_wants_messages)
+        self.rulebook = Rulebook(self._given_rules or self._loaded_rules, self._note, self.relays.put_on)
+        self.holding = Holding(self.relays, self.rulebook.url_of)
+        self.attempts.forget = self.relays.forget = self.rulebook.forget
+        self.handshakes = Handshakes(self.attempts, self.rulebook.begin, self._handler)
+        self.rulebook.start()
+
+    def _note(self, fact: Fact) -> None:
+        """Of the proxy as a whole."""
+        assert self._writer is not None
+        self._writer.append(FactRecord(0, time.monotonic_ns(), fact))
 
     def _who_wants_messages(self) -> str:
         return who_wants_messages(ctx.options.wsinspect_hooks, ctx.master, self)
@@ -112,6 +162,7 @@ class WsInspect:
         if self._writer is None:
             return
         if hasattr(self, "relays"):
+            self.rulebook.close()
             await self.relays.stop(2.0)
             self.relays.close()
         if self._owns_writer:

@@ -18,6 +18,7 @@ from wsinspect.capture.writer import Writer
 from wsinspect.model import (
     Address,
     Altered,
+    Decoder,
     Fact,
     FactRecord,
     Failed,
@@ -26,7 +27,7 @@ from wsinspect.model import (
     Opened,
     Requested,
 )
-from wsinspect.model.plans import HandshakePlan, Redactor
+from wsinspect.model.plans import HandshakePlan, Judge, Redactor
 from wsinspect.proxy.words import (
     Phase,
     address,
@@ -46,15 +47,16 @@ BODY_LIMIT = 4096
 """Bytes kept of the body of a refusal."""
 
 
-class HandshakeRules(Protocol):
-    """The rules of one connection, at its handshake. They do not raise."""
+class AttemptRules(Judge, Protocol):
+    """The rules of one connection, from its handshake on. They do not raise."""
 
-    def judge_request(self, requested: Requested, now_ns: int) -> HandshakePlan | None: ...
+    def judge_request(self, now_ns: int) -> HandshakePlan | None: ...
 
-    def judge_response(self, opened: Opened, now_ns: int) -> HandshakePlan | None:
+    def judge_response(self, answer: Opened, now_ns: int) -> HandshakePlan | None:
         """Of any answer, also one that opens nothing."""
 
-    def take_notices(self) -> list[tuple[str, str]]: ...
+    def opened_fact(self, opened: Opened, decoder: Decoder | None = None) -> None:
+        """What the handshake came to, before the first message. `decoder`: for the messages."""
 
 
 def is_attempt(request: http.Request) -> bool:
@@ -70,7 +72,7 @@ class Attempt:
     client_id: str
     requested: Requested
     """As the client asked, before rules."""
-    rules: HandshakeRules | None = None
+    rules: AttemptRules | None = None
     """Of this connection, from its request on."""
     redactors: list[Redactor] = field(default_factory=list)
     """What rules hide of the facts."""
@@ -78,6 +80,8 @@ class Attempt:
     """The headers of the server's answer, as it came."""
     is_websocket: bool = True
     """Of the server's answer, where it is a 101: it leads to frames."""
+    opened: Opened | None = None
+    """The connection's facts, once the 101 went to the client."""
     rejected_by: str = ""
     """The rule that answered in the place of the server."""
     rejection: bytes = b""
@@ -103,6 +107,8 @@ class Attempts:
         """Where reaching the server failed just now, by client id."""
         self.total = 0
         self.failed = 0
+        self.forget: Callable[[int], None] = lambda conn: None
+        """Told of a set-up that has failed."""
 
     def get(self, flow: http.HTTPFlow) -> Attempt | None:
         return self._open.get(flow.id)
@@ -150,20 +156,18 @@ class Attempts:
         self._note_alterations(attempt, flow)
         response, server = flow.response, flow.server_conn
         assert response is not None
-        self.note(
-            attempt,
-            Opened(
-                status=response.status_code,
-                reason=response.reason,
-                http_version=response.http_version,
-                headers=attempt.answer or [],
-                server=peer,
-                server_leg=server.id,
-                tls=tls_of(server),
-                transport="websocket" if attempt.is_websocket else "raw",
-                path=path,
-            ),
+        attempt.opened = Opened(
+            status=response.status_code,
+            reason=response.reason,
+            http_version=response.http_version,
+            headers=attempt.answer or [],
+            server=peer,
+            server_leg=server.id,
+            tls=tls_of(server),
+            transport="websocket" if attempt.is_websocket else "raw",
+            path=path,
         )
+        self.note(attempt, attempt.opened)
         return attempt
 
     def refuse(self, flow: http.HTTPFlow) -> None:
@@ -274,6 +278,7 @@ class Attempts:
     def _fail_attempt(self, attempt: Attempt, failed: Failed) -> None:
         self.failed += 1
         self.note(attempt, failed)
+        self.forget(attempt.conn)
 
     def _fail(self, conn: int, failed: Failed) -> None:
         self.failed += 1

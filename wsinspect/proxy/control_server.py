@@ -13,15 +13,20 @@ from typing import Any, assert_never
 from wsinspect.capture.writer import Writer
 from wsinspect.control import paths, protocol
 from wsinspect.control.protocol import ControlError, ErrorCode
+from wsinspect.errors import NotFound, WsinspectError
 from wsinspect.model import Opcode, Side
 from wsinspect.proxy.attempts import Attempts
+from wsinspect.proxy.holding import Holding
 from wsinspect.proxy.injected import inject
 from wsinspect.proxy.relays import Relays
+from wsinspect.proxy.rulebook import Rulebook
 from wsinspect.wire.close_codes import encode_close
 
 logger = logging.getLogger(__name__)
 
 MAX_CLIENTS = 32
+MOST_UNREAD_BYTES = 8 * protocol.MAX_LINE_BYTES
+"""Of events that a client does not read; then it is dropped."""
 
 
 class ControlServer:
@@ -32,12 +37,16 @@ class ControlServer:
         info: protocol.ProxyInfo,
         relays: Relays,
         attempts: Attempts,
+        rulebook: Rulebook,
+        holding: Holding,
         writer: Writer,
         on_stop: Callable[[], None],
     ) -> None:
         self._info = info
         self._relays = relays
         self._attempts = attempts
+        self._rulebook = rulebook
+        self._holding = holding
         self._writer = writer
         self._on_stop = on_stop
         self._started = time.monotonic()
@@ -62,12 +71,13 @@ class ControlServer:
     async def start(self) -> None:
         """Raises Unavailable."""
         self._server = await asyncio.start_unix_server(self._client, sock=paths.listen(self.path))
+        self._rulebook.tell = self._holding.tell = self.tell
 
     def tell(self, event: protocol.Event) -> None:
         """Hand an event to all who watch; one who does not read is dropped."""
         line = protocol.encode_event(event)
         for writer in list(self._watchers):
-            if writer.transport.get_write_buffer_size() > protocol.MAX_LINE_BYTES:
+            if writer.transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
                 writer.transport.abort()
             else:
                 writer.write(line)
@@ -89,7 +99,7 @@ class ControlServer:
         try:
             while data := await reader.read(65536):
                 for line in lines.receive(data):
-                    writer.write(self._answer(line, writer))
+                    writer.write(await self._answer(line, writer))
                 await writer.drain()
         except ControlError as error:
             writer.write(protocol.encode_refusal(error))
@@ -98,13 +108,14 @@ class ControlServer:
         finally:
             self._clients.discard(writer)
             self._watchers.pop(writer, None)
+            self._count_attached()
             writer.close()
 
-    def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> bytes:
+    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> bytes:
         request_id = None
         try:
             request_id, request = protocol.parse_request(line)
-            return protocol.encode_answer(request_id, self._do(request, writer))
+            return protocol.encode_answer(request_id, await self._do(request, writer))
         except ControlError as error:
             error.request_id = error.request_id if error.request_id is not None else request_id
             return protocol.encode_refusal(error)
@@ -116,7 +127,7 @@ class ControlServer:
                 )
             )
 
-    def _do(self, request: protocol.Request, writer: asyncio.StreamWriter) -> dict[str, Any]:
+    async def _do(self, request: protocol.Request, writer: asyncio.StreamWriter) -> dict[str, Any]:
         match request:
             case protocol.Hello():
                 return self.info().values()
@@ -126,18 +137,17 @@ class ControlServer:
                 asyncio.get_running_loop().call_soon(self._on_stop)
                 return {}
             case protocol.Watch():
-                self._watchers[writer] = request.attached
-                return {}
+                return self._watch(writer, request.attached)
             case protocol.Rules():
-                return protocol.RulesStatus().values()
-            case protocol.Holds():
-                return protocol.HoldsStatus().values()
+                return self._rulebook.status().values()
             case protocol.Reload():
-                raise ControlError(ErrorCode.NOT_SUPPORTED, "this proxy was started without rules")
+                return await self._reload()
             case protocol.SwitchRule():
-                raise ControlError(ErrorCode.NOT_FOUND, f"there is no rule {request.rule}")
+                return self._switch(request.rule, request.on)
+            case protocol.Holds():
+                return protocol.HoldsStatus(self._holding.listed()).values()
             case protocol.ResolveHold():
-                raise ControlError(ErrorCode.NOT_FOUND, f"no message {request.conn}.{request.hold} was held")
+                return self._holding.resolve(request)
             case protocol.Send():
                 return self._inject(request.conn, request.to, request.opcode, request.payload)
             case protocol.Close():
@@ -146,6 +156,37 @@ class ControlServer:
                 return done[-1]
             case _:
                 assert_never(request)
+
+    def _watch(self, writer: asyncio.StreamWriter, attached: bool) -> dict[str, Any]:
+        self._watchers[writer] = attached
+        self._count_attached()
+        asyncio.get_running_loop().call_soon(self._tell_held, writer)
+        return {}
+
+    def _tell_held(self, writer: asyncio.StreamWriter) -> None:
+        """What is held already, to one who begins to watch."""
+        for held in self._holding.listed(protocol.PREVIEW_BYTES):
+            if writer in self._watchers:
+                writer.write(protocol.encode_event(protocol.HeldEvent(held)))
+
+    def _count_attached(self) -> None:
+        self._holding.attend(any(self._watchers.values()))
+
+    async def _reload(self) -> dict[str, Any]:
+        if not self._rulebook.source.paths:
+            raise ControlError(ErrorCode.NOT_SUPPORTED, "this proxy was started without rules (--rules)")
+        try:
+            await self._rulebook.reload()
+        except WsinspectError as error:
+            raise ControlError(ErrorCode.BAD_RULES, self._rulebook.error) from error
+        return self._rulebook.status().values()
+
+    def _switch(self, rule: str, on: bool) -> dict[str, Any]:
+        try:
+            self._rulebook.switch(rule, on)
+        except NotFound as error:
+            raise ControlError(ErrorCode.NOT_FOUND, str(error)) from None
+        return {}
 
     def status(self) -> protocol.ProxyStatus:
         return protocol.ProxyStatus(
@@ -156,6 +197,8 @@ class ControlServer:
             gaps=self._writer.gaps,
             uptime_s=round(time.monotonic() - self._started, 3),
             trouble=list(self._writer.troubles),
+            rules=self._rulebook.brief(),
+            held=self._holding.count,
             attached=sum(self._watchers.values()),
         )
 

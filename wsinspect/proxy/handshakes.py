@@ -17,13 +17,13 @@ from mitmproxy.proxy.server import ConnectionHandler
 from wsinspect.model import Judged, Notice, Opened, Outcome, Requested, RuleHit, Side
 from wsinspect.model.plans import HandshakePlan, Reject
 from wsinspect.proxy import contract
-from wsinspect.proxy.attempts import Attempt, Attempts, HandshakeRules
+from wsinspect.proxy.attempts import Attempt, AttemptRules, Attempts
 from wsinspect.proxy.handshake_changes import change_headers, redirect, rejection
 from wsinspect.proxy.words import address, tls_of
 
 logger = logging.getLogger(__name__)
 
-type RulesOf = Callable[[int, Requested], HandshakeRules | None]
+type RulesOf = Callable[[int, Requested], AttemptRules | None]
 """Makes the rules of a new connection, by its number and request; None where the proxy has none."""
 
 
@@ -88,7 +88,7 @@ class Handshakes:
             attempt.rules = rules = self._rules_of(attempt.conn, attempt.requested)
             if rules is None:
                 return None
-            plan = rules.judge_request(attempt.requested, time.monotonic_ns())
+            plan = rules.judge_request(time.monotonic_ns())
             if plan is not None and not plan.shadow:
                 attempt.redactors += plan.redactors
         except Exception:

@@ -40,6 +40,8 @@ class LayerRelay:
         self.session = session
         self._append = writer.append
         self._on_finished = on_finished
+        self.on_holds: Callable[[Session], None] = lambda session: None
+        """Told where messages were held or released."""
         self._finished = False
         self._faulty: set[Side] = set()
         """Sides whose bytes pass the session by, since a fault of ours."""
@@ -60,6 +62,10 @@ class LayerRelay:
         answer = self.session.command(command, time.monotonic_ns())
         self._nudge()
         return answer
+
+    def flush(self) -> None:
+        """Send and record what others have left in the session."""
+        self._nudge()
 
     def throttle(self, on: bool) -> None:
         """The capture's writer takes no more for now, or takes more again."""
@@ -186,6 +192,8 @@ class LayerRelay:
     def _tend(self) -> None:
         """The alarm of a session that waits, and a pause where too much does."""
         self._alarm.set(self.session.next_wake_ns)
+        if self.session.has_hold_news:
+            self.on_holds(self.session)
         self._read_if_free()
 
     def _finish(self) -> Iterator[commands.Command]:
@@ -195,6 +203,8 @@ class LayerRelay:
         self.session.closed(time.monotonic_ns())
         self._alarm.set(None)
         self._record()
+        if self.session.has_hold_news:
+            self.on_holds(self.session)
         self._on_finished(self.session)
         flow = self.upgraded.flow
         if flow.websocket is not None:

@@ -39,6 +39,7 @@ from wsinspect.errors import Unavailable, UsageError
 from wsinspect.proxy import modes
 from wsinspect.proxy.addon import WsInspect
 from wsinspect.proxy.control_server import ControlServer
+from wsinspect.proxy.rulebook import LoadedRules, RuleSource
 from wsinspect.proxy.strategy import StrategyPerMode, strategy_for, strategy_of
 
 logger = logging.getLogger(__name__)
@@ -58,11 +59,12 @@ def run_proxy(settings: ProxySettings) -> int:
     raise_file_limit()
     parsed = modes.parse_modes(settings.modes)
     specs = modes.with_ports(parsed, settings.listen_host, settings.listen_port)
+    rules = LoadedRules.of(rule_source(settings))
     writer = open_writer(settings)
     try:
         if settings.save and settings.capture is None:
             keep_last(KEPT_CAPTURES)
-        return asyncio.run(_Proxy(settings, specs, parsed, writer).run())
+        return asyncio.run(_Proxy(settings, specs, parsed, writer, rules).run())
     finally:
         writer.close()
 
@@ -77,6 +79,11 @@ def open_writer(settings: ProxySettings) -> Writer:
         limit = DEFAULT_LIMIT if settings.capture is None else 0
     path = settings.capture or new_capture_path()
     return Writer(path.absolute(), limit=limit, memory=True, pressure=settings.capture_pressure)
+
+
+def rule_source(settings: ProxySettings) -> RuleSource:
+    """Where the settings say that rules come from."""
+    return RuleSource(tuple(settings.rules), settings.allow_python, settings.shadow, settings.reload)
 
 
 def raise_file_limit() -> None:
@@ -98,7 +105,12 @@ class _Proxy:
     """One run of the proxy."""
 
     def __init__(
-        self, settings: ProxySettings, specs: list[str], parsed: list[mode_specs.ProxyMode], writer: Writer
+        self,
+        settings: ProxySettings,
+        specs: list[str],
+        parsed: list[mode_specs.ProxyMode],
+        writer: Writer,
+        rules: LoadedRules,
     ) -> None:
         self.settings = settings
         self.specs = specs
@@ -106,7 +118,7 @@ class _Proxy:
         self.writer = writer
         self.strategy = strategy_for(parsed)
         self.mixed = any(strategy_of(mode) != self.strategy for mode in parsed)
-        self.addon = WsInspect(writer, stream_others=True)
+        self.addon = WsInspect(writer, stream_others=True, rules=rules)
         self.stopping = asyncio.Event()
         self.control: ControlServer | None = None
         self.failure: Unavailable | None = None
@@ -147,8 +159,15 @@ class _Proxy:
         listening = modes.listeners(servers)
         info = ProxyInfo(wsinspect.__version__, os.getpid(), str(self.writer.path), tuple(listening))
         self.control = ControlServer(
-            info, self.addon.relays, self.addon.attempts, self.writer, on_stop=self.stopping.set
+            info,
+            self.addon.relays,
+            self.addon.attempts,
+            self.addon.rulebook,
+            self.addon.holding,
+            self.writer,
+            on_stop=self.stopping.set,
         )
+        self.addon.rulebook.say = say
         await self.control.start()
         self.writer.on_trouble = self._trouble
         self.writer.on_move = self._moved
@@ -160,6 +179,8 @@ class _Proxy:
             say(remark)
         if not self.settings.quiet:
             say(f"capture {self._where()}")
+            for line in self.addon.rulebook.words():
+                say(line)
         self._tell_ready(self.control.info())
         await self.stopping.wait()
         for server in servers:  # no new connections while the old ones end

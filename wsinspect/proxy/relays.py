@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -11,16 +12,25 @@ from typing import Literal
 from mitmproxy.proxy import layer, server
 
 from wsinspect.capture.writer import Writer
+from wsinspect.decode.registry import decoder_of
 from wsinspect.model import Notice
+from wsinspect.model.plans import Judge
 from wsinspect.proxy import contract
-from wsinspect.proxy.attempts import Attempts
+from wsinspect.proxy.attempts import Attempt, AttemptRules, Attempts
 from wsinspect.proxy.hooked import HookedRelay
 from wsinspect.proxy.layer import LayerRelay
 from wsinspect.proxy.takeover import Takeover, TakeoverFailed
 from wsinspect.proxy.watcher import EdgeWatcher
 from wsinspect.relay.session import Session
+from wsinspect.wire.extensions import Negotiated, negotiated
 
 logger = logging.getLogger(__name__)
+
+
+def _new_key() -> bytes:
+    """A masking key (RFC 6455 5.3)."""
+    return os.urandom(4)
+
 
 type Relay = Takeover | LayerRelay
 
@@ -37,6 +47,10 @@ class Relays:
     ) -> None:
         """`who_wants_messages`: why messages shall go through hooks; empty where they need not."""
         self.live: dict[int, Relay] = {}
+        self.forget: Callable[[int], None] = lambda conn: None
+        """Told of a connection that is over."""
+        self.on_holds: Callable[[Session], None] = lambda session: None
+        """Told of a session in which something is held, or is not any more."""
         self.frames = 0
         """Of the relays that have ended."""
         self.wire_bytes = 0
@@ -49,6 +63,10 @@ class Relays:
         self._nobody_left.set()
         self._loop = asyncio.get_running_loop()
         self._paused = False
+        self._attended = False
+        """Somebody is there who can decide about held messages."""
+        self._agreed: dict[int, Negotiated] = {}
+        """What handshakes agreed to, of live connections with rules."""
         writer.count_frames = self.count_frames
         writer.on_full = self.pause_all
         writer.on_room = self._room
@@ -73,11 +91,14 @@ class Relays:
             server_tls=bool(found.server_tls),
             blind=not attempt.is_websocket,
         )
+        if attempt.rules is not None and attempt.is_websocket:
+            self._judge_first(session, attempt, attempt.rules)
         contract.never_time_out(handler)
         self._nobody_left.clear()
         if takeover:
             try:
                 relay = Takeover(found, session, self._writer, self._watcher, self._finished)
+                relay.on_holds = self._holds_changed
                 self.live[conn] = relay
                 relay.throttle(self._paused)
                 await relay.start()
@@ -94,12 +115,67 @@ class Relays:
             session.notice(Notice(code="hooks", text=text), time.monotonic_ns())
         kind = HookedRelay if hooked else LayerRelay
         fallback = kind(found, session, self._writer, self._finished)
+        fallback.on_holds = self._holds_changed
         self.live[conn] = fallback
         fallback.throttle(self._paused)
         fallback.start()
 
+    # ----------------------------------------------------------------------------------------------- rules
+
+    def _judge_first(self, session: Session, attempt: Attempt, rules: AttemptRules) -> None:
+        """The 101 went to the client: from its first message on rules judge the connection."""
+        assert attempt.opened is not None
+        agreed = self._agreed[session.conn] = negotiated(attempt.opened.headers)
+        try:
+            rules.opened_fact(attempt.opened, decoder_of(attempt.requested, attempt.opened))
+            self._set_judge(session, rules, agreed, opening=True)
+            if self._attended:
+                session.attend(True, time.monotonic_ns())
+        except Exception as exc:
+            self._unruled(session, exc)
+
+    def put_on(self, conn: int, rules: Judge) -> None:
+        """A connection's rules have changed: from its next messages on they are others."""
+        relay, agreed = self.live.get(conn), self._agreed.get(conn)
+        if relay is None or agreed is None:
+            return  # it has yet to open, or has ended just now
+        try:
+            self._set_judge(relay.session, rules, agreed)
+        except Exception as exc:
+            self._unruled(relay.session, exc)
+        relay.flush()
+
+    def _set_judge(
+        self, session: Session, rules: Judge, agreed: Negotiated, *, opening: bool = False
+    ) -> None:
+        session.set_judge(rules, time.monotonic_ns(), agreed=agreed, new_key=_new_key, opening=opening)
+
+    def _unruled(self, session: Session, exc: Exception) -> None:
+        """A fault of ours: the connection goes on as it is."""
+        logger.error("the rules of connection %d failed: %r", session.conn, exc, exc_info=exc)
+        text = f"a fault in wsinspect ({type(exc).__name__}): rules do not see this connection"
+        session.notice(Notice(code="fault", text=text, level="error"), time.monotonic_ns())
+
+    def attend(self, there: bool) -> None:
+        """Somebody is there who can decide about held messages, or nobody any more."""
+        if there is self._attended:
+            return
+        self._attended = there
+        for conn in list(self._agreed):
+            relay = self.live.get(conn)
+            if relay is not None:
+                relay.session.attend(there, time.monotonic_ns())
+                relay.flush()
+
+    def _holds_changed(self, session: Session) -> None:
+        self.on_holds(session)
+
+    # ------------------------------------------------------------------------------------------------------
+
     def _finished(self, session: Session) -> None:
         self.live.pop(session.conn, None)
+        self._agreed.pop(session.conn, None)
+        self.forget(session.conn)
         self.frames += session.frames
         self.wire_bytes += session.wire_bytes
         if not self.live:

@@ -54,8 +54,8 @@ class Takeover:
 
     __slots__ = (
         "_alarm", "_append", "_append_read", "_bypassed", "_faulty", "_finished", "_full", "_held", "_loop",
-        "_notified", "_on_finished", "_severed", "_task", "_throttled", "_undelivered", "legs", "session",
-        "upgraded", "watcher",
+        "_notified", "_on_finished", "_severed", "_task", "_throttled", "_undelivered", "legs", "on_holds",
+        "session", "upgraded", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,8 @@ class Takeover:
         self._append = writer.append
         self._append_read = writer.append_read
         self._on_finished = on_finished
+        self.on_holds: Callable[[Session], None] = lambda session: None
+        """Told where messages were held or released."""
         self._loop = asyncio.get_running_loop()
         self._notified: set[Side] = set()
         self._faulty: set[Side] = set()
@@ -272,6 +274,10 @@ class Takeover:
         self._pump()
         return answer
 
+    def flush(self) -> None:
+        """Send and record what others have left in the session."""
+        self._pump()
+
     def undelivered(self, leg: Leg, nbytes: int) -> None:
         """Bytes that `leg` could not take any more; said once, when both legs are gone."""
         self._undelivered[leg.side] += nbytes
@@ -303,6 +309,8 @@ class Takeover:
         """What a session with rules wants between two events: an alarm, and a pause where too much waits."""
         session = self.session
         self._alarm.set(session.next_wake_ns)
+        if session.has_hold_news:
+            self.on_holds(session)
         for leg in self.legs:
             full = not session.wants_reading(leg.side)
             if full is not bool(self._full & 1 << leg.side):

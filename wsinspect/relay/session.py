@@ -274,6 +274,11 @@ class Session:
         """The messages that are held now, by number."""
         return self._ruling.holds.listed() if self._ruling is not None else []
 
+    @property
+    def has_hold_news(self) -> bool:
+        """`take_hold_news` has something."""
+        return self._ruling is not None and bool(self._ruling.holds.news)
+
     def take_hold_news(self) -> list[HeldMessage | Released]:
         """What has become held since the last call, and what is not held any more, in order."""
         if self._ruling is None or not self._ruling.holds.news:
