@@ -33,6 +33,7 @@ class Script:
         self._lines = {key.encode(): value for key, value in (lines or {}).items()}
         self._control = {key.encode(): value for key, value in (control or {}).items()}
         self._opening = opening
+        self.replacing: Plan | None = None
         self._sides = sides
         self._private = private
         self._data = data if data is not None else lines is not None
@@ -56,6 +57,9 @@ class Script:
 
     def control(self, frame: Frame, now_ns: int) -> Plan | None:
         return self._verdict(self._control, frame.payload)
+
+    def replaced(self, now_ns: int) -> Plan | None:
+        return self.replacing
 
     def take_notices(self) -> list[tuple[str, str]]:
         notices, self.notices = self.notices, []

@@ -13,10 +13,11 @@ import pytest
 
 from tests.relay.play import C, Play, S, frames
 from wsinspect.decode.registry import decoder_for
-from wsinspect.model import Opcode, Requested, Side, Violation
+from wsinspect.model import Judged, Opcode, Requested, Side, Violation
 from wsinspect.relay.ends import Finish
 from wsinspect.rules.engine import ConnectionRules
 from wsinspect.rules.loading import load_text
+from wsinspect.rules.ruleset import RuleSet
 from wsinspect.wire.close_codes import encode_close
 from wsinspect.wire.deflate import DeflateParams
 from wsinspect.wire.frames import FrameDecoder
@@ -39,9 +40,14 @@ class Ruled(Play):
 
     def __init__(self, rules: str, *, deflate: DeflateParams | None = None, url: str = "ws://h/ws") -> None:
         super().__init__(deflate=deflate)
-        text = f"version: 1\nseed: 1\nrules:\n{textwrap.indent(textwrap.dedent(rules).strip(), '  ')}\n"
-        self.rules = ConnectionRules(load_text(text), Requested(url=url), conn=7, decoder=decoder_for(url))
+        ruleset, requested = ruleset_of(rules), Requested(url=url)
+        self.rules = ConnectionRules(ruleset, requested, conn=7, decoder=decoder_for(url))
         self.judge(self.rules, opening=True)  # type: ignore[arg-type]
+
+    def reload(self, rules: str | RuleSet) -> None:
+        """Other rules from now on, as the proxy brings them."""
+        self.rules.replace(ruleset_of(rules) if isinstance(rules, str) else rules)
+        self.judge(self.rules)  # type: ignore[arg-type]
 
     def frames_to(self, side: Side) -> list[tuple[int, int, bytes]]:
         """(opcode, fin, payload) of each frame that side gets, whatever is wrong with it."""
@@ -51,6 +57,12 @@ class Ruled(Play):
     def violations_to(self, side: Side) -> set[Violation]:
         decoder = FrameDecoder(side.other, rsv_allowed=4 if self.params else 0)
         return {each for frame in decoder.receive(self.bytes_to(side)) for each in frame.violations}
+
+
+def ruleset_of(rules: str) -> RuleSet:
+    return load_text(
+        f"version: 1\nseed: 1\nrules:\n{textwrap.indent(textwrap.dedent(rules).strip(), '  ')}\n"
+    )
 
 
 def when_text(actions: str, text: str = "go") -> str:
@@ -382,3 +394,111 @@ def test_socket_io_is_edited_as_it_came() -> None:
     play.say(C, '425["ask",{}]')
     assert play.texts_to(C) == ['42["tick",{"price":1,"of":"A"}]', '435["ok"]']
     assert play.texts_to(S) == []
+
+
+# ------------------------------------------------------------------------------------------------ reload
+
+OTHER = "- {id: other, when: {text: {contains: zzz}}, then: [drop]}"
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        "throttle: {rate: 1KB/s}",
+        "bandwidth: {rate: 1}",
+        "slicer: {average_size: 100, delay: 1000000}",
+        "stall: {from: server, for: 1h}",
+    ],
+)
+def test_a_line_is_as_it_was_once_the_rule_is_gone(actions: str) -> None:
+    """And a rule that a reload brings spoils a line that is open already."""
+    play, rule = Ruled(OTHER), f"- {{id: slow, then: [{actions}]}}"
+    play.reload(f"{OTHER}\n{rule}")
+    play.say(S, "x" * 5000)
+    assert len(play.bytes_to(C)) < 5000
+    play.reload(f"{OTHER}\n{rule}")
+    assert len(play.bytes_to(C)) < 5000, "the same rule goes on"
+    play.reload(OTHER)
+    assert play.texts_to(C) == ["x" * 5000]
+    play.say(S, "y" * 5000)
+    assert play.texts_to(C)[-1] == "y" * 5000
+
+
+def test_an_end_comes_when_it_comes_and_a_limit_is_none_once_the_rule_is_gone() -> None:
+    play = Ruled("- {id: slow, then: [slow_close: 60000, limit_data: 100]}")
+    play.say(S, "x" * 50)
+    play.reload(OTHER)
+    play.say(S, "y" * 200)
+    play.end(S)
+    assert play.texts_to(C) == ["x" * 50, "y" * 200]
+    assert play.ends_to(C) == [Finish.FIN]
+
+
+def test_a_repeated_send_ends_with_its_rule_and_goes_on_with_it() -> None:
+    beat = '- {id: beat, when: {kind: open}, then: [send: {to: client, text: "beat", every: 10ms}]}'
+    play = Ruled(beat)
+    play.wait(15)
+    play.reload(f"{OTHER}\n{beat}")
+    play.wait(10)
+    assert play.texts_to(C) == ["beat"] * 3
+    play.reload(OTHER)
+    play.wait(1000)
+    assert play.texts_to(C) == ["beat"] * 3
+    play.reload(beat)
+    play.wait(1000)
+    assert play.texts_to(C) == ["beat"] * 3, "the connection is open already"
+
+
+def test_what_waits_for_its_time_is_off_once_the_rule_is_gone() -> None:
+    for actions in ("close: {after: 50ms}", "reset: {after: 50ms}", "reset_peer: {timeout: 50}"):
+        play = Ruled(f"- {{id: end, then: [{actions}]}}")
+        play.reload(OTHER)
+        play.wait(100)
+        play.say(S, "alive")
+        assert play.texts_to(C) == ["alive"]
+        assert play.ends_to(C) == []
+
+
+def test_a_rule_that_is_switched_off_and_on() -> None:
+    rules = ruleset_of("- {id: slow, then: [bandwidth: 1]}")
+    play = Ruled("- {id: slow, then: [bandwidth: 1]}")
+    play.reload(rules.with_enabled("slow", False))
+    play.say(S, "x" * 5000)
+    assert play.texts_to(C) == ["x" * 5000]
+    play.reload(rules.with_enabled("slow", True))
+    play.say(S, "y" * 5000)
+    assert len(play.bytes_to(C)) < 6000
+
+
+def test_the_capture_says_what_is_over() -> None:
+    play = Ruled("- {id: slow, then: [bandwidth: 1]}")
+    play.reload("- {id: slow, then: [bandwidth: 2]}")
+    did = [(hit.rule, hit.did) for fact in play.facts(Judged) for hit in fact.hits]
+    assert did == [
+        ("slow", ["bandwidth 1 KB/s"]),
+        ("slow", ["over: the rule is gone"]),
+        ("slow", ["bandwidth 2 KB/s"]),
+    ]
+
+
+def test_a_black_hole_stays_one() -> None:
+    """What it swallowed is lost, so that what comes later could not be understood."""
+    play = Ruled(when_text("stall: server"))
+    play.say(S, "go")
+    play.say(S, "lost")
+    play.reload(OTHER)
+    play.say(S, "lost too")
+    assert "lost too" not in play.texts_to(C)
+
+
+def test_no_rules_at_all_any_more() -> None:
+    play = Ruled("""
+        - {id: beat, when: {kind: open}, then: [send: {to: server, text: beat, every: 10ms}]}
+        - {id: slow, then: [bandwidth: 1]}
+    """)
+    play.say(S, "x" * 5000)
+    play.judge(None)
+    assert play.texts_to(C) == ["x" * 5000]
+    play.wait(1000)
+    assert play.texts_to(S) == ["beat"]
+    assert "fault" not in play.codes()

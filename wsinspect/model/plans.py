@@ -201,7 +201,19 @@ class SlowClose:
     delay_ms: float
 
 
-type Effect = Send | StopSending | Close | Reset | Stall | Cut | Throttle | Slice | LimitData | SlowClose
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """The rule is gone: what it asked of the line is over (Throttle, Slice, LimitData, SlowClose, a Stall for
+    a while), and so is what it would still send or end later. A Stall for good stays: what it swallowed is
+    lost.
+    """
+
+    rule: str
+
+
+type Effect = (
+    Lift | Send | StopSending | Close | Reset | Stall | Cut | Throttle | Slice | LimitData | SlowClose
+)
 
 
 # ------------------------------------------------------------------------------------------------- plans
@@ -269,6 +281,12 @@ class Judge(Protocol):
 
     def opened(self, now_ns: int) -> Plan | None:
         """The 101 went to the client: only `effects` count."""
+
+    def replaced(self, now_ns: int) -> Plan | None:
+        """Other rules judge an open connection from now on: only `effects` count.
+
+        `Lift` for each rule that is gone and left something behind, then what new ones ask of the line.
+        """
 
     def message(self, message: Message, now_ns: int) -> Plan | None:
         """A whole data message, inflated; None where it passes as it came."""

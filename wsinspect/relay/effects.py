@@ -14,6 +14,7 @@ from wsinspect.model.plans import (
     Close,
     Cut,
     Effect,
+    Lift,
     LimitData,
     Reset,
     Send,
@@ -60,6 +61,8 @@ class Effects:
     def __init__(self, ruling: Ruling) -> None:
         self._ruling = ruling
         self._heap: list[_Timed] = []
+        self._lasting: dict[tuple[type[Effect], Side], str] = {}
+        """What spoils the wire of a side, and by which rule."""
         self._count = 0
 
     @property
@@ -68,6 +71,12 @@ class Effects:
 
     def clear(self) -> None:
         self._heap.clear()
+
+    def lift_all(self, now_ns: int) -> None:
+        """No rule is left."""
+        self.clear()
+        for rule in {*self._lasting.values()}:
+            self._lift(rule, now_ns)
 
     def carry(self, effects: tuple[Effect, ...], now_ns: int) -> None:
         """Do what a plan asks for, in its order."""
@@ -106,16 +115,42 @@ class Effects:
                 self._stall(effect, now_ns)
             case Cut():
                 pass  # with its message
+            case Lift(rule):
+                self._heap = [each for each in self._heap if _rule_of(each.effect) != rule]
+                heapq.heapify(self._heap)
+                self._lift(rule, now_ns)
             case Throttle(sender=sender, bytes_per_s=rate):
+                self._lasting[Throttle, sender] = effect.rule
                 ruling.path(sender, now_ns).way.line.bytes_per_s = rate
             case Slice(sender=sender):
+                self._lasting[Slice, sender] = effect.rule
                 ruling.path(sender, now_ns).way.line.set_slice(effect)
             case LimitData(sender=sender, nbytes=nbytes):
+                self._lasting[LimitData, sender] = effect.rule
                 ruling.path(sender, now_ns).limit(max(nbytes, 0), effect.rule)
             case SlowClose(sender=sender, delay_ms=delay_ms):
+                self._lasting[SlowClose, sender] = effect.rule
                 ruling.path(sender, now_ns).slow_end_ms = delay_ms
             case _:
                 assert_never(effect)
+
+    def _lift(self, rule: str, now_ns: int) -> None:
+        """Take back what that rule did to the wire, where no other one did it again since."""
+        for what, sender in [key for key, by in self._lasting.items() if by == rule]:
+            del self._lasting[what, sender]
+            path = self._ruling.path(sender, now_ns)
+            line = path.way.line
+            line.catch_up()
+            if what is Throttle:
+                line.bytes_per_s = None
+            elif what is Slice:
+                line.set_slice(None)
+            elif what is LimitData and not line.used_up:
+                line.limit_left = None
+            elif what is SlowClose:
+                path.slow_end_ms = 0.0
+            elif what is Stall:
+                line.stalled_until_ns = 0
 
     def _send(self, send: Send, now_ns: int, left: int | None, due_ns: int) -> None:
         """Put it out, and plan the next time."""
@@ -145,6 +180,7 @@ class Effects:
         for sender in stall.senders:
             line = self._ruling.path(sender, now_ns).way.line
             if stall.for_ms > 0:
+                self._lasting[Stall, sender] = stall.rule
                 line.stalled_until_ns = max(line.stalled_until_ns, now_ns + round(stall.for_ms * 1e6))
             else:
                 line.black_out(Swallow.BYTES if stall.ends_pass else Swallow.ALL)
@@ -162,6 +198,10 @@ class Effects:
 
 def _times(effect: Effect) -> int | None:
     return effect.times if isinstance(effect, Send) else None
+
+
+def _rule_of(effect: Effect | _BothFin) -> str:
+    return "" if isinstance(effect, StopSending) else effect.rule
 
 
 def _has_key(effect: Effect | _BothFin, key: str) -> bool:

@@ -72,10 +72,14 @@ class Line:
         """When the next piece may go; None: nothing waits."""
         return max(self._free_ns, self.stalled_until_ns) if self._queue else None
 
-    def set_slice(self, wanted: Slice) -> None:
-        """Cut what goes out from here on into pieces."""
+    def catch_up(self) -> None:
+        """What waits need not wait for what the line was so far."""
+        self._free_ns = 0
+
+    def set_slice(self, wanted: Slice | None) -> None:
+        """Cut what goes out from here on into pieces; None: no more."""
         self._slice = wanted
-        self._rng = random.Random(wanted.seed)
+        self._rng = random.Random(wanted.seed if wanted is not None else 0)
 
     def black_out(self, swallow: Swallow) -> None:
         """From here on this goes nowhere, nor does what waits."""

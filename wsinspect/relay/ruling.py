@@ -9,7 +9,7 @@ Session ──▶ Ruling ──▶ SlowPath ×2     what each side sends
 from __future__ import annotations
 
 from wsinspect.model import Ended, How, Notice, Side
-from wsinspect.model.plans import CutHow
+from wsinspect.model.plans import CutHow, Plan
 from wsinspect.relay.book import Book
 from wsinspect.relay.commands import Answer, Inject, Word
 from wsinspect.relay.direction import Direction, Output
@@ -39,6 +39,9 @@ class Ruling:
     def set_rules(self, rules: Rules | None, now_ns: int) -> None:
         """Other rules from the next message of each direction on. The session is settled."""
         self._rules = rules
+        if rules is None:
+            self._effects.lift_all(now_ns)
+            self._follow(now_ns)
         for direction in self._directions:
             watched = rules is not None and not rules.judge.watch(direction.side).nothing
             if direction.path is not None or watched:
@@ -49,7 +52,15 @@ class Ruling:
     def open(self, now_ns: int) -> None:
         """The 101 went to the client: ask the rules what they do at once."""
         assert self._rules is not None
-        plan = self._rules.judge.opened(now_ns)
+        self._at_open(self._rules.judge.opened(now_ns), now_ns)
+
+    def replaced(self, now_ns: int) -> None:
+        """Other rules judge an open connection: what those that are gone left is over, new ones begin."""
+        assert self._rules is not None
+        self._at_open(self._rules.judge.replaced(now_ns), now_ns)
+
+    def _at_open(self, plan: Plan | None, now_ns: int) -> None:
+        assert self._rules is not None
         if plan is not None:
             self.book.fact(judged(plan, Side.SERVER, (0, 0), OPENING), now_ns)
             if not plan.shadow:
@@ -57,6 +68,8 @@ class Ruling:
         for code, text in self._rules.judge.take_notices():
             self.book.fact(Notice(code=code, text=text, level="warning"), now_ns)
         self._follow(now_ns)
+        for direction in self._directions:
+            self._tidy(direction)
 
     def new_key(self) -> bytes:
         """A masking key for a client's frame."""

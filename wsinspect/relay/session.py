@@ -237,15 +237,19 @@ class Session:
         """Rules for each direction from its next message on, in the place of those before; None: none.
 
         `agreed`: what the handshake agreed to. `new_key`: four random bytes at each call. `opening`: the 101
-        went to the client just now, so ask `judge.opened` too. Leaves records and output to take.
+        went to the client just now, so ask `judge.opened`; else `judge.replaced`. Leaves records and output
+        to take.
         """
         if judge is None and self._ruling is None:
             return
         self.settle(now_ns)
         ruling = self._ruled()
         ruling.set_rules(None if judge is None else Rules(judge, agreed, new_key), now_ns)
-        if opening and judge is not None:
-            ruling.open(now_ns)
+        if judge is not None:
+            if opening:
+                ruling.open(now_ns)
+            else:
+                ruling.replaced(now_ns)
         self._records += ruling.book.take()
 
     @property

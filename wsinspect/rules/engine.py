@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested, Side
-from wsinspect.model.plans import Fate, HandshakePlan, Hit, Plan, Watch
+from wsinspect.model.plans import Fate, HandshakePlan, Hit, Lift, Plan, Watch
 from wsinspect.rules import captures
 from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.conditions import Condition
@@ -28,6 +28,7 @@ from wsinspect.rules.conversation import Conversation, RuleState
 from wsinspect.rules.drafts import Draft
 from wsinspect.rules.handshake_turn import HandshakeTurn
 from wsinspect.rules.lanes import Lane, Lanes, Latch
+from wsinspect.rules.lasting import Lasting
 from wsinspect.rules.reach import KIND_OF_OPCODE, ON_OF_KIND, Kind
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.ruleset import RuleSet
@@ -67,6 +68,7 @@ class ConnectionRules:
         self._rng: random.Random | None = None
         self._memories: dict[int, dict[str, Any]] = {}
         self._notices: Notices = []
+        self._lasting = Lasting()
         self._decoded: tuple[bytes, Decoded | None] | None = None
         """The last payload, and what it says: conditions, actions and templates all ask."""
         self._view = View(self, self.facts, self.conversation, self._memories)
@@ -189,12 +191,35 @@ class ConnectionRules:
     def opened(self, now_ns: int) -> Plan | None:
         """The 101 went to the client."""
         self.conversation.opened_ns = now_ns
+        self._lasting.begin(self._lanes.rules)
         lane = self._lanes.at(Side.SERVER, Kind.OPEN)
-        if lane is None:
+        return None if lane is None else self._at_open(lane, lane.all, now_ns)
+
+    def replaced(self, now_ns: int) -> Plan | None:
+        """After `replace`, or for rules that come to an open connection: what is over, and what begins."""
+        gone, come = self._lasting.change(self._lanes.rules)
+        for rule in self.ruleset.rules:
+            if rule.id in gone:
+                for action in rule.actions:
+                    self._memories.pop(id(action), None)  # of one that is off; on again, it begins anew
+        lane = self._lanes.at(Side.SERVER, Kind.OPEN)
+        rules = () if lane is None else lane.rules
+        numbers = [number for number, rule in enumerate(rules) if rule.id in come and rule.standing]
+        if not gone and not numbers:
             return None
+        return self._at_open(lane, Selector(rules, numbers), now_ns, gone)
+
+    def _at_open(
+        self, lane: Lane | None, selector: Selector | None, now_ns: int, gone: Iterable[str] = ()
+    ) -> Plan | None:
         self._view.set(Side.SERVER, Kind.OPEN, now_ns)
         try:
-            return self._judge(lane, lane.all)
+            turn = self._turn() if gone else None
+            for rule in gone:
+                assert turn is not None
+                turn.effects.append(Lift(rule))
+                turn.hits.append(Hit(rule, ("over: the rule is gone",)))
+            return self._judge(lane, selector, turn)
         except Exception as error:
             return self._broken(error)
         finally:
@@ -278,6 +303,8 @@ class ConnectionRules:
             plan = turn.plan()
         if plan is not None:
             plan.shadow = self.shadow
+            if plan.effects and not self.shadow:
+                self._lasting.note(plan.effects)
         return plan
 
     def _broken(self, error: Exception) -> Plan | None:

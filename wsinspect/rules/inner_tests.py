@@ -19,6 +19,7 @@ from wsinspect.model.plans import (
     Effect,
     Fate,
     HandshakePlan,
+    Lift,
     LimitData,
     Plan,
     Reset,
@@ -305,6 +306,8 @@ def _word(effect: Effect) -> str:
             return ""
         case StopSending():
             return "stop-sending"
+        case Lift():
+            return "lift"
         case Reset():
             return "reset"
         case Stall():

@@ -93,7 +93,7 @@ class Lanes:
 
     def __init__(self, rules: Sequence[Rule], verbatim: bool) -> None:
         """`verbatim`: text messages are decoded as the decoder's `text_is_json` says."""
-        self._rules = rules
+        self.rules = rules
         self._verbatim = verbatim
         conditions = [each for rule in rules for each in rule.conditions()]
         self._latches = [Latch(each, each.value.condition) for each in conditions if isinstance(each, After)]
@@ -123,7 +123,7 @@ class Lanes:
     def _reach(self) -> int:
         """What must be seen: by rules, and by conditions that wait for other messages."""
         seen = 0
-        for rule in self._rules:
+        for rule in self.rules:
             seen |= rule.reach
         for latch in self._latches:
             seen |= latch.condition.reach & FRAMES
@@ -133,7 +133,7 @@ class Lanes:
 
     def _lane(self, side: Side, kind: Kind) -> Lane | None:
         here = bit(side, kind)
-        rules = [rule for rule in self._rules if rule.reach & here]
+        rules = [rule for rule in self.rules if rule.reach & here]
         latches = [latch for latch in self._latches if latch.condition.reach & here & FRAMES]
         if not rules and not latches:
             return None

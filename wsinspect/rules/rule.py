@@ -151,6 +151,13 @@ class Rule:
     def private(self) -> bool:
         return any(each.is_private() for each in self.actions)
 
+    @property
+    def standing(self) -> bool:
+        """It is about the connection as such, and not the moment of its opening: where a reload brings it to
+        an open one, it acts at once."""
+        asks_kind = any(isinstance(each, KindIs) for each in self.condition.walk())
+        return bool(self.actions) and not asks_kind and all(each.once for each in self.actions)
+
     def needles(self) -> Needles | None:
         return self.dynamic.needles()
 
