@@ -19,7 +19,7 @@ What others use:
                 .judge_request(now_ns), .judge_response(opened, now_ns) -> HandshakePlan | None
                 .opened_fact(opened, decoder)                      before .watch and .opened
                 .watch .opened .message .control .take_notices     as `model.plans.Judge` says
-                .replace(ruleset)                                  between two messages; then ask .watch and .replaced
+                .replace(ruleset)                                  between two messages; .watch, .replaced
 
 A decoder may have an attribute `text_is_json`: True says that the names and texts in its trees of text
 messages stand in the payload as JSON has them, so that most messages need no decoding (`lanes`).
