@@ -22,6 +22,7 @@ COMMANDS = {
     "browser": "a browser whose traffic goes through a proxy of its own",
     "exec": "a program whose traffic goes through a proxy of its own",
     "ca": "the CA that clients have to trust, and how to make them",
+    "rules": "check rule files, explain them, try them on a capture",
     "transparent": "print the firewall rules that lead traffic into a transparent proxy",
     "demo": "a small real-time world, its traffic on the screen",
     "version": "the versions of wsinspect and of what it stands on",

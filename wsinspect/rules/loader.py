@@ -89,7 +89,7 @@ def compose(name: str, text: str) -> tuple[Node | None, list[Problem]]:
     except _Stop as stop:
         return None, [*composer.problems, stop.problem]
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark = _mark(error)
         if mark is None:
             return None, [*composer.problems, Problem(name, 0, 0, str(error))]
         what = " ".join(filter(None, (error.context, error.problem)))
@@ -188,6 +188,13 @@ class _Composer:
 
 def _tag(tag: str) -> str:
     return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def _mark(error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Where it went wrong; of what is never closed, where that was opened."""
+    unclosed = "end of stream" in (error.problem or "") or "<stream end>" in (error.problem or "")
+    marks = (error.problem_mark, error.context_mark)
+    return marks[unclosed] or marks[not unclosed]
 
 
 def _hint(error: yaml.MarkedYAMLError, text: str) -> str:

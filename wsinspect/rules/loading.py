@@ -118,8 +118,8 @@ def _head(reading: Reading, source: Source, found: Entries) -> int | None:
         try:
             value = values.read(reading, found[field.name][1], field)
         except Wrong as error:
-            hint = " (this wsinspect knows version 1)" if field.name == "version" else ""
-            reading.say(error.place, f"{field.name}: {error.text}{hint}")
+            text = "this wsinspect knows version 1" if field.name == "version" else error.text
+            reading.say(error.place, f"{field.name}: {text}")
             continue
         except Told:
             continue

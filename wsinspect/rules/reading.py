@@ -64,7 +64,8 @@ class Reading:
         Raises Wrong where the node is no mapping.
         """
         if not isinstance(node, Pairs):
-            raise Wrong(node, f"{what} is a mapping (name: value), not {kind_of(node)}")
+            wanted = f"{what} is a mapping (name: value)" if what else "a mapping (name: value) is wanted"
+            raise Wrong(node, f"{wanted}, not {kind_of(node)}")
         names = None if known is None else list(known)
         found: dict[str, tuple[Scalar, Node]] = {}
         for key, value in node.pairs:

@@ -91,13 +91,13 @@ class Often:
         if self.after:
             parts.append(f"not the first {'time' if self.after == 1 else f'{self.after} times'}")
         if self.every > 1:
-            parts.append(f"every {_ordinal(self.every)} time")
+            parts.append(f"every {ordinal(self.every)} time")
         if self.limit is not None:
             parts.append(f"at most {words.times(self.limit)}")
         return ", ".join(parts)
 
 
-def _ordinal(number: int) -> str:
+def ordinal(number: int) -> str:
     special = {11: "th", 12: "th", 13: "th"}.get(number % 100)
     return f"{number}{special or {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 

@@ -22,7 +22,7 @@ from wsinspect.rules.reach import (
 )
 from wsinspect.rules.reach import words as reach_words
 from wsinspect.rules.reading import Reading, Told, Wrong
-from wsinspect.rules.rule import RULE_FIELDS, Often, Rule
+from wsinspect.rules.rule import RULE_FIELDS, Often, Rule, ordinal
 
 FILE_FIELDS: tuple[Field, ...] = (
     Field("version", Type.INT, "Of this language: 1.", low=1, high=1),
@@ -168,9 +168,8 @@ def _build(
 def _check_often(reading: Reading, often: Often, entries: Mapping[str, tuple[Scalar, Node]]) -> None:
     if often.first is not None and often.first < often.every:
         where = entries["first"][1].place
-        reading.say(
-            where, f"it never acts: only the first {often.first} count, and every {often.every}th acts"
-        )
+        count = "the first counts" if often.first == 1 else f"the first {often.first} count"
+        reading.say(where, f"it never acts: only {count}, and every {ordinal(often.every)} acts")
     if often.chance == 0:
         reading.warn(entries["chance"][1].place, "with a chance of 0 it never acts")
 

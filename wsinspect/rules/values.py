@@ -212,7 +212,7 @@ def mapping[K, T](
     """Names of one sort and values of one sort; every mistake in it is told."""
     found: dict[K, T] = {}
     told = len(reading.problems)
-    for key, value in reading.entries(node, "this").values():
+    for key, value in reading.entries(node, "").values():
         try:
             found[of_text(key, key_of)] = convert(value)
         except Wrong as error:

@@ -22,7 +22,7 @@ from wsinspect.rules.predicates import (
     Regex,
     Within,
 )
-from wsinspect.rules.reading import Reading, Wrong
+from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.scalars import bool_value, json_value, text_value
 from wsinspect.rules.template import Template
 
@@ -72,7 +72,10 @@ def _operators(
     reading: Reading, node: Pairs, names: tuple[str, ...], read_one: Callable[[str, Node], Predicate]
 ) -> Predicate:
     hints = {slip: f"; write {name}" for slip, name in _SLIPS.items()}
+    told = len(reading.problems)
     entries = reading.entries(node, "a test", names, hints)
+    if len(reading.problems) > told:
+        raise Told
     if not entries:
         raise Wrong(node, f"a test is wanted: {', '.join(names)}")
     tests = values.each_of(
