@@ -50,7 +50,7 @@ def _of_file(path: Path, ids: Sequence[str]) -> dict[str, Predicate]:
     found: dict[str, Predicate] = {}
     try:
         if node is not None:
-            for rule, (_, value) in reading.entries(node, "the expectations", ids).items():
+            for rule, (_, value) in reading.entries(node, "the file", ids).items():
                 found[rule] = values_tests.number_test(reading, value, values_tests.NUMBER)
     except Wrong as error:
         reading.wrong(error)

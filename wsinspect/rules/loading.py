@@ -83,7 +83,7 @@ def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Pr
     """By file, as they were named, then by place; none twice (an alias repeats its mistakes)."""
     rank = {source.name: number for number, source in enumerate(sources)}
     found = sorted(
-        set(problems), key=lambda each: (rank.get(each.file, -1), each.line, each.column, each.text)
+        dict.fromkeys(problems), key=lambda each: (rank.get(each.file, -1), each.line, each.column)
     )
     return found[:MAX_PROBLEMS]
 

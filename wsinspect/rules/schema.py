@@ -27,6 +27,7 @@ _BOOL: Schema = {"type": "boolean"}
 _TEXT: Schema = {"type": ["string", "number", "boolean"]}
 """A text is taken as it is written, so that editors may see a number or a bool."""
 _AMOUNT: Schema = {"type": ["string", "number"]}
+_SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 _PATH: Schema = {"type": "string", "pattern": r"^\$"}
 _NAMES: Schema = {"pattern": r"^[A-Za-z_][A-Za-z0-9_-]*$"}
 
@@ -64,11 +65,9 @@ def _definitions() -> Schema:
             },
             "additionalProperties": False,
         },
-        "text-test": _test(_TEXT, TEXT_OPERATORS, _TEXT),
-        "number-test": _test(_AMOUNT, NUMBER_OPERATORS, _AMOUNT),
-        "json-test": _test(
-            {"type": ["string", "number", "boolean", "null"]}, JSON_OPERATORS, _ANY, itself="json-test"
-        ),
+        "text-test": _test("text-test", _TEXT, TEXT_OPERATORS, _TEXT),
+        "number-test": _test("number-test", _AMOUNT, NUMBER_OPERATORS, _AMOUNT),
+        "json-test": _test("json-test", _SCALAR, JSON_OPERATORS, _ANY),
         "action": _action(),
         "test": _object(TEST_FIELDS, required=("name",)),
     }
@@ -90,9 +89,8 @@ def _described(field: Field) -> Schema:
     return found
 
 
-def _test(bare: Schema, operators: Iterable[str], value: Schema, itself: str = "") -> Schema:
-    """A bare value, a list, or operators."""
-    item = {"$ref": f"#/$defs/{itself}"} if itself else bare
+def _test(itself: str, bare: Schema, operators: Iterable[str], value: Schema) -> Schema:
+    """A bare value, a list of tests, or operators."""
     properties: Schema = {}
     for name in operators:
         each = value
@@ -114,7 +112,7 @@ def _test(bare: Schema, operators: Iterable[str], value: Schema, itself: str = "
         "additionalProperties": False,
         "minProperties": 1,
     }
-    return {"anyOf": [bare, {"type": "array", "items": item}, mapping]}
+    return {"anyOf": [bare, {"type": "array", "items": _ref(itself)}, mapping]}
 
 
 def _several(one: Schema) -> Schema:
