@@ -31,13 +31,16 @@ from wsinspect.model import (
     Requested,
     Side,
 )
-from wsinspect.model.plans import Effect, Plan, Send
+from wsinspect.model.plans import Effect, Hit, Plan, Send
 from wsinspect.rules import jsonpath
 from wsinspect.rules.template import as_text
 
 if TYPE_CHECKING:
     from wsinspect.rules.turn import Talk, Turn
 
+
+DID = "redact"
+"""What the action says it did; taken back where nothing was there to hide."""
 
 _PSEUDONYM = re.compile("‹redacted:[0-9a-f]{8}›".encode())
 
@@ -203,6 +206,19 @@ def redact(turn: Turn, plan: Plan) -> None:
         plan.notes += (f"kept out of the capture: redacting failed ({type(error).__name__})",)
     for redaction in turn.redactions:
         plan.notes = tuple(redaction.hide(note) for note in plan.notes)
+    if not _hides(plan):
+        plan.hits = tuple(hit for hit in map(_without, plan.hits) if hit is not None)
+
+
+def _hides(plan: Plan) -> bool:
+    sent = any(isinstance(effect, Send) and effect.captured is not None for effect in plan.effects)
+    return plan.uncaptured or plan.captured is not None or plan.captured_after is not None or sent
+
+
+def _without(hit: Hit) -> Hit | None:
+    """The hit of a rule that found nothing to hide: without that word, or none where it did nothing else."""
+    did = tuple(word for word in hit.did if word != DID)
+    return None if hit.did and not did else dataclasses.replace(hit, did=did)
 
 
 def _hidden(turn: Turn, side: Side, opcode: int, payload: bytes, decoded: Decoded | None) -> bytes:

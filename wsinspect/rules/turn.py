@@ -98,7 +98,7 @@ class Turn:
         self.set_payload(self.talk.encode(decoded, tree))
 
     def plan(self) -> Plan | None:
-        """The finished plan; None where no rule matched."""
+        """The finished plan; None where no rule matched, or all that matched had nothing to hide."""
         if not self.hits:
             return None
         plan = Plan(
@@ -118,4 +118,4 @@ class Turn:
         )
         if self.redactions:
             redact(self, plan)
-        return plan
+        return plan if plan.hits else None

@@ -70,7 +70,9 @@ def test_on_traffic(word: str, folder: Path, data: st.DataObject) -> None:
             continue  # the engine turns the rule off, and the message goes on
         turn.hits.append(Hit("r", (did,)))
         plan = turn.plan()
-        assert plan is not None
+        if plan is None:
+            assert word == "redact", "only where nothing was to hide"
+            continue
         assert SECRET not in did
         assert len(did) < 400
         assert (plan.payload is not None) is (turn.payload != before)

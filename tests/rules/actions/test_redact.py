@@ -72,10 +72,16 @@ def test_values_of_any_type_at_json_paths() -> None:
     assert len(set(captured["secrets"])) == len(secrets)
 
 
-def test_nothing_to_hide_leaves_the_capture_alone() -> None:
+def test_where_nothing_is_to_hide_nothing_was_done() -> None:
+    """A rule that hides tokens sees each message, and must not stand beside each of them."""
     redact = action("redact", regex=regexes("zzz"), json=paths("$.token"))
     for payload in ({"a": 1}, "plain", b"\x00\xff"):
-        assert plan_of(FakeTalk().turn(payload), redact).captured is None
+        turn = FakeTalk().turn(payload)
+        turn.hits.append(Hit("r", (redact.apply(turn),)))
+        assert turn.plan() is None
+    plan = plan_of(FakeTalk().turn("plain"), redact, action("tag", tags=("t",)))
+    assert plan.hits == (Hit("r", ("tag t",)),)
+    assert plan.captured is None
 
 
 def test_binary_messages_and_control_frames() -> None:

@@ -9,7 +9,7 @@ from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.handshake_turn import HandshakeTurn
 from wsinspect.rules.jsonpath import Path
-from wsinspect.rules.redaction import Redaction, key_of, process_key
+from wsinspect.rules.redaction import DID, Redaction, key_of, process_key
 from wsinspect.rules.turn import Turn
 
 
@@ -87,8 +87,8 @@ class Redact(Action):
 
     def apply(self, turn: Turn) -> str:
         turn.redactions.append(self.redaction)
-        return "redact"
+        return DID
 
     def apply_handshake(self, turn: HandshakeTurn) -> str:
         turn.redactors.append(self.redaction)
-        return "redact"
+        return DID
