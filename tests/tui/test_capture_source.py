@@ -309,6 +309,14 @@ def test_what_is_evicted_says_so(tmp_path, source_of, monkeypatch):
     writer.close()
 
 
+def test_when_no_more_rows_fit_it_says_so(session, source_of):
+    busy(session)
+    source = source_of(session.path, max_rows=100)
+    words = "the screen holds 100 rows and takes no more; wsinspect tail shows the rest"
+    until(lambda: ("warning", words) in source.snapshot().status.notices, "the notice")
+    assert len(source.rows(Scope())) == 100
+
+
 async def test_the_screen_over_a_capture(session, run):
     busy(session)
     session.fact(1, Notice(code="note", text="said by the proxy"))

@@ -45,6 +45,8 @@ IDLE_S = 0.03
 PUBLISH_S = 0.1
 PREVIEWS_KEPT = 8192
 WANTED_KEPT = 512
+MAX_ROWS = 20_000_000
+"""Some 70 bytes each. A row stays when its frame is evicted: those behind it would change their numbers."""
 STOP_S = 3.0
 
 
@@ -63,12 +65,13 @@ class CaptureSource:
         control: ControlClient | None = None,
         *,
         quit_policy: QuitPolicy = QuitPolicy.LEAVE,
+        max_rows: int = MAX_ROWS,
     ) -> None:
         """Raises NotFound, NotACapture or Unavailable, as the capture's reader does."""
         self.path = path
         self.control = control
         self._quit_policy = quit_policy
-        self._index = FrameIndex(path)
+        self._index = FrameIndex(path, max_rows=max_rows)
         self._tally = Tally(self._index)
         self._ruled = RuledRows(self._index)
         self._rules = LiveRules(control, self._index.judged)
@@ -81,6 +84,7 @@ class CaptureSource:
             self._listeners = tuple(f"{each.host}:{each.port} {each.mode}" for each in control.info.listeners)
         self._notices: list[tuple[Level, str]] = []
         self._damage_said = 0
+        self._full_said = False
         self._events = control.watch() if control is not None else None
         if control is not None and control.info.capture not in (None, str(path)):
             info = control.info
@@ -144,6 +148,12 @@ class CaptureSource:
         if reader.damaged > self._damage_said:
             self._damage_said = reader.damaged
             self._notices.append(("warning", f"{reader.damaged} damaged places skipped: {reader.damage[-1]}"))
+        if self._index.full and not self._full_said:
+            self._full_said = True
+            words = (
+                f"the screen holds {len(self._index):,} rows and takes no more; wsinspect tail shows the rest"
+            )
+            self._notices.append(("warning", words))
         return Status(
             source=self._state,
             listeners=self._listeners,
