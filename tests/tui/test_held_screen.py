@@ -59,6 +59,18 @@ async def test_a_held_message_is_noticed_and_listed(run, size):
         await screen.until(lambda: screen.app.screen is screen.main)
 
 
+async def test_one_more_is_no_news(run):
+    """Where a rule holds one after the other, the count in the status bar says enough."""
+    source = scene()
+    async with run(source) as screen:
+        await screen.sees("FOLLOW")
+        source.hold(ORDER)
+        await screen.until(lambda: said(screen))
+        source.hold(ORDER)
+        await screen.sees("‖ 2 HELD")
+        assert len(said(screen)) == 1
+
+
 async def test_several_are_told_in_one_sentence(run):
     source = scene()
     async with run(source) as screen:

@@ -14,6 +14,8 @@ from wsinspect.tui.source import Snapshot, Source
 from wsinspect.tui.themes import Palette
 
 TICK_S = 0.1
+DONE_S = 2.0
+"""How long it is said that something was done: it lies over the list."""
 
 
 class ListingScreen(ModalScreen[None]):
@@ -68,7 +70,7 @@ class ListingScreen(ModalScreen[None]):
             self.refused(str(error))
         else:
             if done:
-                self.notify(plain(done), markup=False)
+                self.notify(plain(done), markup=False, timeout=DONE_S)
         if self.is_mounted:
             self.tick()
 

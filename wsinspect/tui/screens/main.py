@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from wsinspect.tui.cells import plain, span
 from wsinspect.tui.screens.edit import EditScreen
-from wsinspect.tui.screens.held import HeldScreen
+from wsinspect.tui.screens.listing import ListingScreen
 from wsinspect.tui.source import Scope, Snapshot, Source, Status
 from wsinspect.tui.themes import Palette
 from wsinspect.tui.widgets.bars import KeyBar, StatusBar, TopBar
@@ -243,10 +243,9 @@ class MainScreen(Screen[None]):
         self._notices = len(notices)
 
     def _say_held(self, before: Snapshot) -> None:
-        """Messages that have begun to wait: nobody else will say so."""
-        known = {each.name for each in before.held}
-        new = [each for each in self.snapshot.held if each.name not in known]
-        if not new or isinstance(self.app.screen, HeldScreen | EditScreen):
+        """Messages have begun to wait: nobody else will say so. How many there are, the status bar says."""
+        new = self.snapshot.held
+        if not new or before.held or isinstance(self.app.screen, ListingScreen | EditScreen):
             return
         left = span(new[-1].left_ns(self.snapshot.now_ns))
         words = f"{new[-1].rule} holds a message of the {new[-1].side.word}, for {left}"

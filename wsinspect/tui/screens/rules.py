@@ -79,9 +79,7 @@ class RulesScreen(ListingScreen):
         if rule.enabled is None:
             self.refused("nobody runs these rules now: they are those of the capture")
             return
-        on = not rule.enabled
-        words = f"rule {rule.id} is {'on' if on else 'off'}"
-        self.ask(partial(self.source.switch_rule, rule.id, on), words)
+        self.ask(partial(self.source.switch_rule, rule.id, not rule.enabled))
 
     def action_reload(self) -> None:
         self.ask(self.source.reload_rules, "the rules were loaded anew")
