@@ -29,4 +29,4 @@ class Python(Action):
     def apply(self, turn: Turn) -> str:
         message = ScriptMessage(self.rule, turn, turn.memory(self).setdefault("state", {}))
         did = self.call.run(message)
-        return f"{self.call.name}: {', '.join(did) or 'nothing'}"
+        return f"{self.call.name}: {', '.join(did)}" if did else ""
