@@ -217,6 +217,19 @@ def test_a_condition_that_raises_disables_its_rule(monkeypatch: pytest.MonkeyPat
     assert [code for code, _ in world.rules.take_notices()] == ["rule-failed"]
 
 
+def test_a_condition_that_raises_before_something_is_hidden_hides_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(self: Text, view: View) -> bool:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Text, "test", fail)
+    world = World("- {id: secret, when: {text: {contains: x}}, then: [no-capture]}")
+    plan = world.text(CLIENT, "x")
+    assert plan is not None
+    assert plan.uncaptured
+
+
 def test_a_private_rule_that_raises_keeps_the_message_out_of_the_capture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -243,6 +256,8 @@ def test_a_decoder_that_raises_is_no_reason_to_fail() -> None:
     world = World("- {id: r, when: {json: {$.a: 1}}, then: [drop]}", decoder=Broken())
     assert world.text(CLIENT, {"a": 1}) is None
     assert "RuntimeError" in world.rules.take_notices()[0][1]
+    world.text(CLIENT, {"a": 1})
+    assert world.rules.take_notices() == [], "said once, not with each message"
 
 
 def test_a_message_is_decoded_once_whoever_asks() -> None:

@@ -94,7 +94,7 @@ def plainly(ruleset: RuleSet, payload: bytes, opcode: int) -> list[str]:
     return [rule.id for rule in ruleset.rules if rule.reach & view.place and rule.condition.test(view)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(conditions, min_size=1, max_size=6), st.lists(payloads, min_size=1, max_size=4))
 def test_compiling_changes_no_verdict(whens: list[dict[str, Any]], messages: list[bytes]) -> None:
     compiled = ruleset(whens)
@@ -108,7 +108,7 @@ def test_compiling_changes_no_verdict(whens: list[dict[str, Any]], messages: lis
                 assert world.ids(world.message(SERVER, payload, opcode)) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(conditions, min_size=4, max_size=8), payloads)
 def test_the_decoders_that_say_so_have_their_texts_in_the_payload(
     whens: list[dict[str, Any]], payload: bytes

@@ -19,11 +19,15 @@ class Rate:
     __slots__ = ("_counts", "_newest", "_total")
 
     def __init__(self) -> None:
-        self._counts = [0] * _SLOTS
+        self._counts: list[int] = []
+        """A slot each; made with the first message, since most rules ask for no rate."""
         self._newest = 0
         self._total = 0
 
     def add(self, now_ns: int) -> None:
+        if not self._counts:
+            self._counts = [0] * _SLOTS
+            self._newest = now_ns // _SLOT_NS
         self._move(now_ns // _SLOT_NS)
         self._counts[self._newest % _SLOTS] += 1
         self._total += 1
@@ -34,6 +38,8 @@ class Rate:
 
     def _move(self, slot: int) -> None:
         """Forget the slots that have left the window."""
+        if not self._counts:
+            return
         steps = min(slot - self._newest, _SLOTS)
         for passed in range(self._newest + 1, self._newest + 1 + steps):
             self._total -= self._counts[passed % _SLOTS]

@@ -38,6 +38,7 @@ from wsinspect.rules.view import View
 
 NOTICE_CHARS = 500
 MAX_NOTICES = 100
+"""Of one connection: what goes wrong with each message must not fill the capture."""
 
 type Notices = list[tuple[str, str]]
 
@@ -68,6 +69,7 @@ class ConnectionRules:
         self._rng: random.Random | None = None
         self._memories: dict[int, dict[str, Any]] = {}
         self._notices: Notices = []
+        self._said: set[tuple[str, str]] = set()
         self._lasting = Lasting()
         self._decoded: tuple[bytes, Decoded | None] | None = None
         """The last payload, and what it says: conditions, actions and templates all ask."""
@@ -331,6 +333,9 @@ class ConnectionRules:
                     continue
             except Exception as error:
                 self._fail(rule, error)
+                if rule.private:
+                    turn = turn or self._turn()
+                    _keep_out(rule, turn)
                 continue
             if turn is None:
                 turn = self._turn()
@@ -385,8 +390,7 @@ class ConnectionRules:
         except Exception as error:
             draft.restore()
             if rule.private:
-                turn.uncaptured = True
-                turn.hits.append(Hit(rule.id, ("failed: kept out of the capture",)))
+                _keep_out(rule, turn)
             self._fail(rule, error)
             return False
         self._acted(rule, did, turn.hits)
@@ -452,7 +456,8 @@ class ConnectionRules:
 
     def _note(self, code: str, text: str) -> None:
         note = (code, text if len(text) <= NOTICE_CHARS else text[: NOTICE_CHARS - 1] + "…")
-        if len(self._notices) < MAX_NOTICES and note not in self._notices:
+        if len(self._said) < MAX_NOTICES and note not in self._said:
+            self._said.add(note)
             self._notices.append(note)
 
     # -------------------------------------------------------------------------------------------- reload
@@ -484,6 +489,12 @@ class ConnectionRules:
         self.conversation.values = {**ruleset.vars, **kept}
         self.ruleset = ruleset
         self._compile()
+
+
+def _keep_out(rule: Rule, turn: Turn) -> None:
+    """A rule that may hide something could not say what: the message is kept out of the capture."""
+    turn.uncaptured = True
+    turn.hits.append(Hit(rule.id, ("failed: kept out of the capture",)))
 
 
 def _hiding(rule: Rule, on: On) -> list[Action]:
