@@ -288,6 +288,8 @@ class MainScreen(Screen[None]):
             if subject is None:
                 continue
             title, pages, subtitle = await asyncio.to_thread(self._build_pages, subject)
+            if not self.detail.children:
+                return  # the screen was taken down meanwhile
             if subject == self._subject or self.log_list.follow:
                 self.detail.show(subject, title, pages, subtitle)
             if self.log_list.follow:
