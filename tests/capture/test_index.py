@@ -111,6 +111,16 @@ def check_against_timeline(index: FrameIndex, records: list[Record]) -> None:
         assert index.judged.verdict(at) == verdicts.get(key)
 
 
+def make_holes(rng: random.Random, records: list[Record], count: int, *, said: bool) -> None:
+    """Reads go missing; a Gap stands for each where that is `said`."""
+    for _ in range(count if len(records) > 5 else 0):
+        at = rng.randrange(2, len(records))
+        hole = records[at]
+        if isinstance(hole, Read):
+            gap = Gap(1, hole.side, hole.t_ns, hole.offset, len(hole.data), "slow")
+            records[at : at + 1] = [gap] if said else []
+
+
 OF_MESSAGES = (Violation.BAD_UTF8, Violation.BAD_DEFLATE)
 
 
@@ -127,12 +137,7 @@ def test_rows_payloads_and_messages_are_the_timelines(
     while any(streams):
         stream = rng.choice([s for s in streams if s])
         records.append(stream.pop(0))
-    for _ in range(holes if len(records) > 5 else 0):
-        at = rng.randrange(2, len(records))
-        hole = records[at]
-        if isinstance(hole, Read):
-            gap = Gap(1, hole.side, hole.t_ns, hole.offset, len(hole.data), "slow")
-            records[at : at + 1] = [gap] if said else []
+    make_holes(rng, records, holes, said=said)
     records.append(FactRecord(1, 9, Closed()))
     with index_of(tmp_path / "a.wscap", records) as index:
         check_against_timeline(index, records)
@@ -152,12 +157,7 @@ def test_verdicts_are_the_timelines_and_none_is_lost(
     while any(streams):
         records.append(rng.choice([s for s in streams if s]).pop(0))
     records = judge(rng, records)
-    for _ in range(holes if len(records) > 5 else 0):
-        at = rng.randrange(2, len(records))
-        hole = records[at]
-        if isinstance(hole, Read):
-            gap = Gap(1, hole.side, hole.t_ns, hole.offset, len(hole.data), "slow")
-            records[at : at + 1] = [gap] if said else []
+    make_holes(rng, records, holes, said=said)
     records.append(FactRecord(1, 9, Closed()))
     judged = [r.fact for r in records if isinstance(r, FactRecord) and isinstance(r.fact, Judged)]
     line = Timeline()
