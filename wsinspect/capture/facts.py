@@ -64,7 +64,7 @@ def loads(payload: bytes) -> Fact | None:
 def load_object(payload: bytes) -> dict[str, Any] | None:
     """The JSON object in `payload`, or None where there is none. Never raises."""
     try:
-        values = json.loads(payload)
+        values = json.loads(payload.decode())  # of bytes it would look for UTF-16 first
     except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
@@ -126,23 +126,25 @@ def _object_reader(cls: Any) -> Read:
 
 def _make_object_reader(cls: Any) -> Read:
     hints = typing.get_type_hints(cls)
-    fields = [(f, _reader(hints[f.name])) for f in dataclasses.fields(cls)]
+    fields = [(f.name, _reader(hints[f.name]), _required(f)) for f in dataclasses.fields(cls)]
+    required = [name for name, _, needed in fields if needed]
 
     def read(values: Any) -> Any:
         if not isinstance(values, dict):
             raise UnfitError
         found = {}
-        for field, convert in fields:
-            value = values.get(field.name)
+        for name, convert, needed in fields:
+            value = values.get(name)
             if value is None:
                 continue
             try:
-                found[field.name] = convert(value)
+                found[name] = convert(value)
             except UnfitError:
-                if _required(field):
+                if needed:
                     raise
-        if any(_required(field) and field.name not in found for field, _ in fields):
-            raise UnfitError
+        for name in required:
+            if name not in found:
+                raise UnfitError
         return cls(**found)
 
     return read

@@ -33,7 +33,7 @@ from wsinspect.capture.columns import (
 from wsinspect.capture.judged import JudgedRows
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.reassembly import Reassembly
-from wsinspect.capture.timeline import Limits, decode_sent, make_decoder
+from wsinspect.capture.timeline import Limits, decode_sent, make_decoder, sent_frames
 from wsinspect.capture.verdicts import Waiting
 from wsinspect.errors import DamagedInput
 from wsinspect.model import (
@@ -282,15 +282,12 @@ class FrameIndex:
                 self._marks[conn, side] = direction.resumes, direction.close_frame
 
     def _sent(self, position: int, sent: Sent) -> None:
-        found = decode_sent(sent, self.agreed(sent.conn), Limits(0, 0))
-        end = 0
-        for number, (frame, _) in enumerate(found, 1):
-            end += frame.wire_bytes
+        frames, rest = sent_frames(sent, self.agreed(sent.conn), 0)
+        for number, frame in enumerate(frames if rest is None else [*frames, rest], 1):
             bits = (FIN if frame.fin else 0) | frame.rsv << RSV_SHIFT | (SERVER if sent.side else 0)
             bits |= MASKED if frame.mask is not None else 0
             flags = RowFlag.INJECTED | (RowFlag.VIOLATION if frame.violations else 0)
-            if end > len(sent.data) or (frame.truncated and not frame.length):  # cut off in its middle
-                flags |= RowFlag.TRUNCATED
+            flags |= RowFlag.TRUNCATED if frame is rest else 0
             shape = make_shape(frame.opcode, bits=bits, flags=flags, head=frame.header_bytes)
             self.judged.add_sent(len(self._columns), sent)
             self._columns.add(sent.conn, shape, sent.t_ns, number, frame.length, position)

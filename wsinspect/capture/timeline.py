@@ -14,7 +14,7 @@ What cannot be known is said (`lost`, `truncated`, a GapEvent), never guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wsinspect.capture.verdicts import Verdicts, Waiting, rule_of, verdict_flags
 from wsinspect.model import (
@@ -354,19 +354,25 @@ def decode_sent(
     message.
     """
     limits = limits or Limits()
-    decoder = make_decoder(sent.side, agreed, limits.max_payload)
+    frames, rest = sent_frames(sent, agreed, limits.max_payload)
     assembler = make_assembler(sent.side, agreed, limits.max_message)
     assembler.gap(ScanState.NONE)
     found: list[tuple[Frame, Message | None]] = []
-    for frame in decoder.receive(sent.data):
+    for frame in frames:
         message = assembler.receive(frame)
         frame.number, frame.offset = 0, sent.offset
         if message is not None:
-            message = replace(message, first_frame=0, last_frame=0)
+            message.first_frame = message.last_frame = 0
             if sent.wire_bytes:
-                message = replace(message, wire_bytes=sent.wire_bytes, compressed=True)
+                message.wire_bytes, message.compressed = sent.wire_bytes, True
         found.append((frame, message))
-    if (rest := decoder.cut_off()) is not None:
+    if rest is not None:
         rest.number, rest.offset = 0, sent.offset
         found.append((rest, None))
     return found
+
+
+def sent_frames(sent: Sent, agreed: Negotiated | None, max_payload: int) -> tuple[list[Frame], Frame | None]:
+    """The frames alone: those that are whole, and the one that was cut off in its middle."""
+    decoder = make_decoder(sent.side, agreed, max_payload)
+    return decoder.receive(sent.data), decoder.cut_off()
