@@ -359,6 +359,15 @@ def test_a_reload_keeps_the_state_of_what_did_not_change() -> None:
     assert new.hits.acted == {"same": 2, "other": 1, "waits": 1}
 
 
+def test_a_reload_that_first_asks_for_silence_does_not_take_the_unseen_for_silence() -> None:
+    world = World("- {id: r, when: {from: server, text: x}, then: [drop]}")
+    world.wait(60)
+    world.rules.replace(rules("- {id: quiet, when: {idle: '>5s'}, then: [drop]}"))
+    assert not world.hit(CLIENT, "y")
+    world.wait(6)
+    assert world.hit(CLIENT, "y")
+
+
 def test_a_reload_keeps_switches_made_by_hand() -> None:
     text = "- {id: r, when: {text: x}, then: [drop]}"
     old = rules(text).with_enabled("r", False)

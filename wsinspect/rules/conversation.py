@@ -65,7 +65,7 @@ class Conversation:
 
     opened_ns: int | None = None
     previous_ns: int | None = None
-    """When the message before this one came, from either side."""
+    """When the message before this one came, from either side, or the opening; None: not known."""
     data_counts: list[int] = field(default_factory=lambda: [0, 0])
     """Data messages, by side."""
     control_counts: dict[tuple[Side, Kind], int] = field(default_factory=dict)
@@ -90,9 +90,8 @@ class Conversation:
         return self.data_counts[side] if kind in DATA_KINDS else self.control_counts.get((side, kind), 0)
 
     def idle_ms(self, now_ns: int) -> float:
-        """Since the message before, or the opening."""
-        since = self.previous_ns if self.previous_ns is not None else self.opened_ns
-        return 0.0 if since is None else (now_ns - since) / 1e6
+        """Since the message before, or the opening; 0 where that went unseen."""
+        return 0.0 if self.previous_ns is None else (now_ns - self.previous_ns) / 1e6
 
     def age_ms(self, now_ns: int) -> float:
         return 0.0 if self.opened_ns is None else (now_ns - self.opened_ns) / 1e6

@@ -192,7 +192,7 @@ class ConnectionRules:
 
     def opened(self, now_ns: int) -> Plan | None:
         """The 101 went to the client."""
-        self.conversation.opened_ns = now_ns
+        self.conversation.opened_ns = self.conversation.previous_ns = now_ns
         self._lasting.begin(self._lanes.rules)
         lane = self._lanes.at(Side.SERVER, Kind.OPEN)
         return None if lane is None else self._at_open(lane, lane.all, now_ns)
@@ -488,7 +488,10 @@ class ConnectionRules:
         kept = {name: value for name, value in self.values.items() if name in self._captured}
         self.conversation.values = {**ruleset.vars, **kept}
         self.ruleset = ruleset
+        asked_idle = self._lanes.asks_idle
         self._compile()
+        if not asked_idle:
+            self.conversation.previous_ns = None  # nobody noted what came until now
 
 
 def _keep_out(rule: Rule, turn: Turn) -> None:

@@ -24,7 +24,8 @@ class Index(Condition):
         "index",
         Type.NUMBER_TEST,
         "The number of the message in its direction of the connection, from 1; each kind of control frame "
-        "counts on its own.",
+        "counts on its own. Where a reload brings the first rule that looks at a direction, counting begins "
+        "there.",
     )
     example = "index: 1"
     reach = FRAMES
