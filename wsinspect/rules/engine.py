@@ -22,25 +22,21 @@ from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested,
 from wsinspect.model.plans import Fate, HandshakePlan, Hit, Lift, Plan, Watch
 from wsinspect.rules import captures
 from wsinspect.rules.actions.base import Action, On
+from wsinspect.rules.carrying_over import carry_over
 from wsinspect.rules.conditions import Condition
 from wsinspect.rules.connection_facts import ConnectionFacts
-from wsinspect.rules.conversation import Conversation, RuleState
+from wsinspect.rules.conversation import Conversation
 from wsinspect.rules.drafts import Draft
 from wsinspect.rules.handshake_turn import HandshakeTurn
 from wsinspect.rules.lanes import Lane, Lanes, Latch
 from wsinspect.rules.lasting import Lasting
+from wsinspect.rules.notices import Notices
 from wsinspect.rules.reach import KIND_OF_OPCODE, ON_OF_KIND, Kind
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.ruleset import RuleSet
 from wsinspect.rules.selecting import Selector
 from wsinspect.rules.turn import Turn
 from wsinspect.rules.view import View
-
-NOTICE_CHARS = 500
-MAX_NOTICES = 100
-"""Of one connection: what goes wrong with each message must not fill the capture."""
-
-type Notices = list[tuple[str, str]]
 
 
 class ConnectionRules:
@@ -68,8 +64,7 @@ class ConnectionRules:
         self._captured: set[str] = set()
         self._rng: random.Random | None = None
         self._memories: dict[int, dict[str, Any]] = {}
-        self._notices: Notices = []
-        self._said: set[tuple[str, str]] = set()
+        self._notices = Notices()
         self._lasting = Lasting()
         self._decoded: tuple[bytes, Decoded | None] | None = None
         """The last payload, and what it says: conditions, actions and templates all ask."""
@@ -157,7 +152,7 @@ class ConnectionRules:
         try:
             plan = turn.plan()
         except Exception as error:
-            self._say("rules", error)
+            self._notices.failed("rules", error)
             return None
         if plan is not None:
             plan.shadow = self.shadow
@@ -252,10 +247,9 @@ class ConnectionRules:
         self._view.set_control(frame, kind, now_ns)
         return self._see(lane, not frame.truncated)
 
-    def take_notices(self) -> Notices:
+    def take_notices(self) -> list[tuple[str, str]]:
         """(code, sentence) of what went wrong in rules since the last call, each said once."""
-        notices, self._notices = self._notices, []
-        return notices
+        return self._notices.take()
 
     # ------------------------------------------------------------------------------------------- judging
 
@@ -299,7 +293,7 @@ class ConnectionRules:
         try:
             plan = turn.plan()
         except Exception as error:
-            self._say("rules", error)
+            self._notices.failed("rules", error)
             turn.redactions.clear()
             turn.uncaptured = True  # what was to be hidden stays hidden
             plan = turn.plan()
@@ -311,7 +305,7 @@ class ConnectionRules:
 
     def _broken(self, error: Exception) -> Plan | None:
         """A fault of ours: the message goes on; what could have been private is kept out of the capture."""
-        self._say("rules", error)
+        self._notices.failed("rules", error)
         if not self.watch(self._view.side).private:
             return None
         return Plan((Hit("", ("the rules failed: kept out of the capture",)),), uncaptured=True)
@@ -411,14 +405,16 @@ class ConnectionRules:
                 self.values[name] = value
                 self._captured.add(name)
             else:
-                self._note("rule-capture", f"rule {rule.id} could not keep {name}: the value is too large")
+                self._notices.add(
+                    "rule-capture", f"rule {rule.id} could not keep {name}: the value is too large"
+                )
 
     def _holds(self, condition: Condition) -> bool:
         """A condition that only waits; where it raises it does not hold."""
         try:
             return condition.test(self._view)
         except Exception as error:
-            self._say(condition.explain(), error)
+            self._notices.failed(condition.explain(), error)
             return False
 
     def _stopped(self) -> Turn | None:
@@ -434,7 +430,7 @@ class ConnectionRules:
                 turn = turn or self._turn()
                 turn.hits.append(Hit(stop.rule.id, (stop.action.stop(turn),)))
             except Exception as error:
-                self._say(stop.rule.id, error)
+                self._notices.failed(stop.rule.id, error)
         return turn
 
     # ------------------------------------------------------------------------------------------ failures
@@ -449,42 +445,14 @@ class ConnectionRules:
             what = (
                 "keeps what it fails at out of the capture" if rule.private else "is off for this connection"
             )
-            self._note("rule-failed", f"rule {rule.id} failed and {what}: {_sentence(error)}")
-
-    def _say(self, where: str, error: Exception) -> None:
-        self._note("rule-failed", f"{where}: {_sentence(error)}")
-
-    def _note(self, code: str, text: str) -> None:
-        note = (code, text if len(text) <= NOTICE_CHARS else text[: NOTICE_CHARS - 1] + "…")
-        if len(self._said) < MAX_NOTICES and note not in self._said:
-            self._said.add(note)
-            self._notices.append(note)
+            self._notices.failed(f"rule {rule.id} failed and {what}", error)
 
     # -------------------------------------------------------------------------------------------- reload
 
     def replace(self, ruleset: RuleSet) -> None:
         """From the next message on other rules judge. What was captured stays, and so does the state of each
         rule whose id and text are the same; to be called between two messages."""
-        before = {rule.id: rule for rule in self.ruleset.rules}
-        states: dict[str, RuleState] = {}
-        memories: dict[int, dict[str, Any]] = {0: self._memories[0]} if 0 in self._memories else {}
-        earlier: dict[int, int] = {}
-        for rule in ruleset.rules:
-            old = before.get(rule.id)
-            if old is None or old.written != rule.written:
-                continue
-            if rule.id in self.conversation.states:
-                states[rule.id] = self.conversation.states[rule.id]
-            for was, now in zip(old.actions, rule.actions, strict=True):
-                if id(was) in self._memories:
-                    memories[id(now)] = self._memories[id(was)]
-            for past, present in zip(old.afters(), rule.afters(), strict=True):
-                if id(past) in self.conversation.earlier:
-                    earlier[id(present)] = self.conversation.earlier[id(past)]
-        self.conversation.states = states
-        self.conversation.earlier = earlier
-        self._memories.clear()
-        self._memories.update(memories)
+        carry_over(self.ruleset.rules, ruleset.rules, self.conversation, self._memories)
         kept = {name: value for name, value in self.values.items() if name in self._captured}
         self.conversation.values = {**ruleset.vars, **kept}
         self.ruleset = ruleset
@@ -503,7 +471,3 @@ def _keep_out(rule: Rule, turn: Turn) -> None:
 def _hiding(rule: Rule, on: On) -> list[Action]:
     """Its actions that keep something out of the capture."""
     return [each for each in rule.acting[on] if each.private]
-
-
-def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
