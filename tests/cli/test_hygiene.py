@@ -43,3 +43,11 @@ def test_commands_without_a_screen(command: list[str], capture: Path) -> None:
     assert not modules.intersection(HEAVY)
     assert "yaml" not in modules, "there is no config file"
     assert "wsinspect.cli.open" not in modules, "only the command that runs is imported"
+
+
+def test_rules_are_checked_without_a_proxy(tmp_path: Path, capture: Path) -> None:
+    rules = tmp_path / "a.yaml"
+    rules.write_text("version: 1\nrules: [{id: r, when: {text: x}, then: [drop]}]\n")
+    code = "import sys; from wsinspect.cli import main; assert main(sys.argv[1:]) == 0"
+    for command in (["check", "--run-tests", str(rules)], ["test", str(rules), str(capture)]):
+        assert not imported(code, "rules", *command).intersection(HEAVY)
