@@ -95,6 +95,8 @@ def one_round(
     for row in rows:
         if proxy.process is None and row.measure.startswith("kb_"):
             continue
+        if row.measure == "lag_ms" and proxy.capture is None:
+            continue
         try:
             result = measure(row, proxy, duration_s=duration_s)
         except BenchError as error:
@@ -103,7 +105,7 @@ def one_round(
         results[row.key][proxy.name].append(result)
         cost = f"  {result.us_per_message:.2f} us/message" if result.us_per_message else ""
         print(f"round {number}  {proxy.name:10} {row.key:9} {result.value:14,.1f}{cost}", file=sys.stderr)
-        if proxy.process is not None:
+        if proxy.process is not None and row.measure != "lag_ms":
             proxy.process.settle()
 
 

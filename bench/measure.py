@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from bench.proxies import Proxy
 from bench.rows import Row
 from bench.tools import BenchError, build
+from wsinspect.capture.reader import Reader
+from wsinspect.model import Read, Side
 
 LIMIT_S = 120
 
@@ -31,6 +36,8 @@ def measure(row: Row, proxy: Proxy, *, duration_s: float) -> Result:
     match row.measure:
         case "kb_per_conn":
             return _idle(row, proxy)
+        case "lag_ms":
+            return _lag(row, proxy)
         case _:
             return _load(row, proxy, duration_s)
 
@@ -98,6 +105,30 @@ def _value(row: Row, end: dict[str, Any], rss_kb: float) -> float:
         case "kb_per_million":
             return rss_kb / (2 * end["messages"]) * 1e6  # each echoed message passes twice
     return float(end[row.measure])
+
+
+def _lag(row: Row, proxy: Proxy) -> Result:
+    """Kill the proxy under load, and compare what the client had got with what the capture has."""
+    if proxy.process is None or proxy.capture is None:
+        raise BenchError("only a capture can lag")
+    client = _client(row, proxy, row.client.split())
+    try:
+        assert client.stdout is not None
+        client.stdout.readline()
+        time.sleep(1.5)
+        os.kill(proxy.process.pid, signal.SIGKILL)
+        end = json.loads(client.communicate(timeout=LIMIT_S)[0])
+    finally:
+        client.kill()
+    received = end["messages"] * (end["size"] + 2)
+    captured = 0
+    with Reader(proxy.capture, final=True) as reader:
+        while found := reader.read():
+            captured += sum(
+                len(each.data) for _, each in found if isinstance(each, Read) and each.side is Side.SERVER
+            )
+    rate = received / end["elapsed_s"]
+    return Result(max(0, received - captured) / rate * 1000)
 
 
 def _idle(row: Row, proxy: Proxy) -> Result:

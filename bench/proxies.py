@@ -37,6 +37,8 @@ class Proxy:
     process: Process | None
     headers: list[str] = field(default_factory=list)
     """More arguments for the load client."""
+    capture: Path | None = None
+    """What wsinspect writes."""
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +80,7 @@ def start(name: str, upstream: int, *, tls: bool, capture: Path, logs: Path | No
     except Exception:
         process.stop()
         raise
-    return Proxy(name, port, process)
+    return Proxy(name, port, process, capture=capture if name == "wsinspect" else None)
 
 
 def _command(name: str, port: int, upstream: int, *, tls: bool, capture: Path) -> list[str]:

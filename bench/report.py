@@ -16,6 +16,9 @@ type Results = Mapping[str, Mapping[str, list[Result]]]
 """By row key, then by proxy."""
 
 
+UNITS = {"mb_per_s": " MB/s", "p50_us": " us", "p99_us": " us", "msg_per_s": "/s", "lag_ms": " ms"}
+
+
 def median(results: list[Result]) -> float | None:
     return statistics.median(result.value for result in results) if results else None
 
@@ -31,10 +34,8 @@ def verdict(row: Row, results: Results) -> str:
     checks = [
         (ratio(row, results, "stock"), row.stock_must, row.stock_aim),
         (ratio(row, results, "relay"), row.relay_must, row.relay_aim),
+        (median(results[row.key].get("wsinspect", [])), row.most, row.most_aim),
     ]
-    if row.key == "grow":
-        grown = median(results[row.key].get("wsinspect", []))
-        checks = [(grown, 2048.0, None)]
     words = set()
     for found, must, aim in checks:
         if found is None or must is None:
@@ -76,7 +77,9 @@ def _figure(row: Row, results: Results, name: str) -> str:
     value = median(results[row.key].get(name, []))
     if value is None:
         return "-"
-    unit = {"mb_per_s": " MB/s", "p50_us": " us", "p99_us": " us", "msg_per_s": "/s"}.get(row.measure, " KiB")
+    unit = {"mb_per_s": " MB/s", "p50_us": " us", "p99_us": " us", "msg_per_s": "/s", "lag_ms": " ms"}.get(
+        row.measure, " KiB"
+    )
     return f"{value:,.0f}{unit}" if value >= 100 else f"{value:,.1f}{unit}"
 
 
