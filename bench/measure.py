@@ -18,6 +18,8 @@ from wsinspect.capture.reader import Reader
 from wsinspect.model import Read, Side
 
 LIMIT_S = 120
+HELD_LIMIT_S = 300
+"""Stock mitmdump opens some hundred connections a second."""
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Result:
     """Processor time of the proxy."""
     faults: int = 0
     """Messages that came back wrong, connections that ended early."""
+    alive: int | None = None
+    """Connections whose last heartbeat was answered, where they were held."""
 
 
 def measure(row: Row, proxy: Proxy, *, duration_s: float) -> Result:
@@ -38,6 +42,8 @@ def measure(row: Row, proxy: Proxy, *, duration_s: float) -> Result:
             return _idle(row, proxy)
         case "lag_ms":
             return _lag(row, proxy)
+        case "kb_per_held":
+            return _held(row, proxy)
         case _:
             return _load(row, proxy, duration_s)
 
@@ -146,3 +152,28 @@ def _idle(row: Row, proxy: Proxy) -> Result:
     finally:
         client.communicate("")
         client.kill()
+
+
+def _held(row: Row, proxy: Proxy) -> Result:
+    """The memory of each of many connections at the end, with heartbeats through them all the while."""
+    if proxy.process is None:
+        raise BenchError("there is no memory to measure without a proxy")
+    proxy.process.settle()
+    before = proxy.process.rss_kb()
+    client = _client(row, proxy, row.client.split())
+    killer = threading.Timer(HELD_LIMIT_S, client.kill)
+    killer.start()
+    try:
+        assert client.stdout is not None
+        line = client.stdout.readline()
+        if not line:
+            assert client.stderr is not None
+            raise BenchError(f"{row.key} through {proxy.name}: {client.stderr.read().strip() or 'no result'}")
+        end = json.loads(line)
+        grown = proxy.process.rss_kb() - before
+    finally:
+        killer.cancel()
+        client.communicate("")
+        client.kill()
+    faults = end["mismatches"] + end["conns"] - end["alive"]
+    return Result(grown / end["conns"], faults=faults, alive=end["alive"])

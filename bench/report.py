@@ -36,7 +36,8 @@ def verdict(row: Row, results: Results) -> str:
         (ratio(row, results, "relay"), row.relay_must, row.relay_aim),
         (median(results[row.key].get("wsinspect", [])), row.most, row.most_aim),
     ]
-    words = set()
+    held = [each for each in results[row.key].get("wsinspect", []) if each.alive is not None]
+    words = {"missed"} if any(each.faults for each in held) else set()
     for found, must, aim in checks:
         if found is None or must is None:
             continue
@@ -61,9 +62,8 @@ def table(rows: list[Row], names: list[str], results: Results, dropped: int) -> 
         ]  # fmt: skip
         lines.append(f"| {row.title} | {' | '.join([*cells, *against, verdict(row, results)])} |")
     faults = sum(result.faults for row in results.values() for each in row.values() for result in each)
-    return "\n".join(
-        [*lines, "", f"Reads dropped from the capture: {dropped}. Messages that came back wrong: {faults}."]
-    )
+    wrong = f"Messages that came back wrong, and connections lost: {faults}."
+    return "\n".join([*lines, "", f"Reads dropped from the capture: {dropped}. {wrong}"])
 
 
 def machine() -> str:
@@ -77,10 +77,10 @@ def _figure(row: Row, results: Results, name: str) -> str:
     value = median(results[row.key].get(name, []))
     if value is None:
         return "-"
-    unit = {"mb_per_s": " MB/s", "p50_us": " us", "p99_us": " us", "msg_per_s": "/s", "lag_ms": " ms"}.get(
-        row.measure, " KiB"
-    )
-    return f"{value:,.0f}{unit}" if value >= 100 else f"{value:,.1f}{unit}"
+    alive = [each.alive for each in results[row.key][name] if each.alive is not None]
+    lived = f", {min(alive):,} alive" if alive else ""
+    unit = UNITS.get(row.measure, " KiB")
+    return f"{value:,.0f}{unit}{lived}" if value >= 100 else f"{value:,.1f}{unit}{lived}"
 
 
 def _ratio(value: float | None) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 type Measure = Literal[
-    "msg_per_s", "mb_per_s", "p50_us", "p99_us", "kb_per_conn", "kb_per_million", "lag_ms"
-]  # fmt: skip
+    "msg_per_s", "mb_per_s", "p50_us", "p99_us", "kb_per_conn", "kb_per_held", "kb_per_million", "lag_ms"
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Row:
     most: float | None = None
     """wsinspect's own figure, at most."""
     most_aim: float | None = None
+    once: bool = False
+    """In the first round alone, since it takes a minute."""
 
     @property
     def small_is_good(self) -> bool:
@@ -55,6 +57,8 @@ ROWS = [
     Row("ping99", "round trip, p99", "p99_us", PING, relay_must=1.6, relay_aim=1.3),
     Row("idle", "resident memory per idle connection", "kb_per_conn", "1000", stock_must=1.2),
     Row("idletls", "the same, TLS both sides", "kb_per_conn", "1000", tls=True, stock_must=1.2),
+    Row("held", "5,000 connections held for a minute, heartbeats every 5 s: memory for each", "kb_per_held",
+        "--scenario beat --conns 5000 --every 5 --dur 60", stock_must=1.2, once=True),
     Row("grow", "memory growth per million messages", "kb_per_million",
         f"{ECHO} --window 256 --count 8000000 --dur 20", most=2048),
     # The last one, since no proxy is left after it.

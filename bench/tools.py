@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -71,6 +72,12 @@ def touch_memory(folder: Path, nbytes: int = 6 << 30) -> None:
                 file.write(block)
     finally:
         path.unlink()
+
+
+def allow_many_files() -> None:
+    """As many descriptors as the system gives, for the children too: a proxy needs two a connection."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def free_port() -> int:
