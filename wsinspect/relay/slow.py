@@ -203,6 +203,7 @@ class SlowPath:
                 self._flush_run(now_ns)
                 way.put(way.encoder.encoded(item), now_ns)
                 way.say_recompressed(now_ns)
+                self._gone(item.stop)
             self._current = None
         self._flush_run(now_ns)
         self._data, self._base = b"", self._base + len(data)
@@ -219,6 +220,7 @@ class SlowPath:
         if item.before is not None:
             self.way.put(item.raw, now_ns)
             self._run_start = item.stop
+            self._gone(item.stop)
 
     def _flush_run(self, now_ns: int) -> None:
         start, stop = self._run_start, self._run_stop
@@ -226,7 +228,12 @@ class SlowPath:
             whole = stop - start == len(self._data)
             self.way.put(self._data if whole else self._data[start:stop], now_ns)
             self._run_start = stop
-        self.way.at = max(self.way.at, self._position())
+            self._gone(stop)
+
+    def _gone(self, stop: int) -> None:
+        """The read under way has gone out so far."""
+        view = self.judging.view
+        self.way.at = max(self.way.at, self._base + stop if view is None else view.scan.offset)
 
     def _carry(self, item: Held | Control, plan: Plan | None, now_ns: int) -> None:
         """It does not go out at once and as it came: by a plan, or since something waits before it."""
