@@ -98,7 +98,7 @@ def test_with_nobody_there_the_default_is_taken_at_once(lines: object, texts: li
     assert play.texts_to(S) == [*texts, "behind"]
     assert play.kinds()[:3] == ["judged", "released", "read"]
     assert play.facts(Released)[0].by == "default"
-    play.session.attended = True
+    play.session.attend(True, play.now_ns)
     play.say(C, "hold me too")
     assert play.session.holds()[0].hold == 2
 
