@@ -21,6 +21,7 @@ from wsinspect.wire.deflate import DeflateParams, Deflater
 from wsinspect.wire.frames import FrameDecoder, encode_frame
 from wsinspect.wire.messages import MessageAssembler
 
+JUDGING = Path(__file__).with_name("judging.py")
 ADDON = Path(__file__).parents[2] / "addons" / "wsinspect_addon.py"
 
 EDITS_BODIES = """
@@ -163,6 +164,29 @@ async def test_compressed_messages_are_edited_and_the_rest_still_inflates(tmp_pa
             if (found := messages.receive(frame))
         ]
         assert got == [text.replace(b"plain", b"edited") for text in texts]
+
+
+@pytest.mark.slow
+async def test_rules_come_first_and_an_addon_edits_what_they_leave(tmp_path: Path) -> None:
+    """Also what rules delay; and of a side with private rules nothing but what they leave is recorded."""
+    script = f"import runpy\nrunpy.run_path({str(JUDGING)!r})\n{EDITS_MESSAGES}"
+    async with beside(tmp_path, script) as (mitmdump, server):
+        both = await opened(mitmdump, server)
+        for words in (b"swap", b"drop", b"late and plain", b"plain behind"):
+            both.server.send(encode_frame(1, words))
+        expected = [b"swapped, for edited words", b"late and edited", b"edited behind"]
+        await both.client.until(
+            lambda end: [f.payload for f in FrameDecoder(Side.SERVER).receive(bytes(end.received))]
+            == expected
+        )
+        both.server.send(encode_frame(1, b"hold me") + encode_frame(1, b"half a plain one")[:5])
+        both.server.fin()
+        both.client.reset()
+        events = await mitmdump.over(both.target)
+    came = [event.message.payload for event in events if isinstance(event, MessageEvent) and not event.ours]
+    assert came == [b"swap", b"drop", b"late and plain", b"plain behind", b"hold me"]
+    ours = [event.message.payload for event in events if isinstance(event, MessageEvent) and event.ours]
+    assert ours == [b"swapped, for plain words"]
 
 
 @pytest.mark.slow

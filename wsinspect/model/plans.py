@@ -135,7 +135,7 @@ class Stall:
     senders: tuple[Side, ...] = BOTH
     after_ms: float = 0.0
     for_ms: float = 0.0
-    """0: for good."""
+    """0: for good. Else what comes meanwhile goes on after it, in order, as TCP would deliver it."""
     ends_pass: bool = False
     """False: FIN and RST vanish too, so that the other side sees a half-open connection."""
     then_fin_ms: float | None = None

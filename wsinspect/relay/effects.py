@@ -160,7 +160,9 @@ class Effects:
             if not self._inject(send, now_ns):
                 return
         if every_ms and (left is None or left > 1):
-            next_ns = max(due_ns + round(every_ms * 1e6), now_ns)
+            next_ns = due_ns + round(every_ms * 1e6)
+            if next_ns <= now_ns:  # woken late: what was missed is not made up for
+                next_ns = now_ns + round(every_ms * 1e6)
             self._later(next_ns, send, now_ns, None if left is None else left - 1)
 
     def _inject(self, send: Send, now_ns: int) -> bool:

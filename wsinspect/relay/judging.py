@@ -58,12 +58,16 @@ class Judging:
         self.watch = Watch()
         self.view: View | None = None
         """What the capture has in the place of raw reads."""
+        self._compressed = False
+        """Messages may be compressed: what the view leaves out is missing in the windows of readers."""
 
     def set_rules(self, rules: Rules | None, now_ns: int) -> None:
         """None: there are none (any more)."""
         direction, side = self._direction, self._direction.side
         self.rules = rules
         self.watch = rules.judge.watch(side) if rules is not None else Watch()
+        if rules is not None:
+            self._compressed = rules.deflate is not None
         if self.watch.private and self.view is None:
             self.view = View(direction.conn, side, direction.scan, self._book.reads)
             text = f"what the {side.word} sends is captured as whole frames, after the rules have seen them"
@@ -78,8 +82,8 @@ class Judging:
         assert self.view is not None
         direction, scan = self._direction, self.view.scan
         direction.rebase(scan.offset)
-        if self.rules is not None and self.rules.deflate is not None:
-            text = "earlier text was kept out of the capture, and compressed messages refer to it"
+        if self._compressed:
+            text = "no-capture: earlier text was kept out of the capture, and compressed messages refer to it"
             self._book.reads.append(Gap(direction.conn, direction.side, now_ns, scan.offset, 0, text))
         self.view = None
 

@@ -128,7 +128,7 @@ class Line:
         if waiting and isinstance(waiting[0], bytes):
             waiting[0] = waiting[0][self._start :]
         self._queue.clear()
-        self._start = self.kept_bytes = 0
+        self._start = self.kept_bytes = self._free_ns = 0
         return waiting
 
     def _piece(self, size: int) -> int:

@@ -50,6 +50,17 @@ class Unit:
     """That it keeps in memory."""
 
     @property
+    def came_bytes(self) -> int:
+        """Of the sender's bytes."""
+        match self.what:
+            case Held() | Control() as whole:
+                return whole.stop - whole.start
+            case bytes() as data:
+                return len(data)
+            case _:
+                return 0
+
+    @property
     def waits_for_pings(self) -> bool:
         """Nothing that came before it may come after it."""
         match self.what:

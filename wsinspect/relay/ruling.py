@@ -92,6 +92,7 @@ class Ruling:
         direction = self._directions[side]
         path = direction.path
         assert path is not None
+        path.pending = data
         path.fit(now_ns)
         if self._tidy(direction):
             self.book.reads.append(direction.receive(data, now_ns))

@@ -2,12 +2,16 @@
 
     session.receive(side, data, now_ns)      bytes of one read, after TLS
     session.end(side, how, now_ns, …)        that side's stream ended
-    session.command(command, now_ns)         somebody asks for an injection
+    session.command(command, now_ns)         somebody asks for an injection, or decides about what is held
+    session.set_judge(judge, now_ns, …)      rules for what comes from here on
+    session.wake(now_ns)                     the time of `next_wake_ns` has come
+
     session.take_records()                   for the capture, and *before* the output goes out
     session.take_output(side)                bytes and finishes for that side's leg
     session.settle()                         scan what went out (kept off the critical path)
 
-After each of the first three, call the last three in that order.
+After each of the first five, call the last three in that order. Where the session is `ruled`, then look at
+`next_wake_ns` and `wants_reading`.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class SlowPath:
         self._gate: Gate | None = None
         self._full = False
         # Of the read under way, so that a fault loses nothing:
-        self._pending = b""
-        """Not in the gate yet."""
+        self.pending = b""
+        """Not in the gate yet; set by who calls `receive`."""
         self._current: Held | Control | bytes | None = None
         """Out of the gate, and not on its way out."""
         self._data = b""
@@ -133,7 +133,7 @@ class SlowPath:
         """The direction's next bytes, settled and fit; what goes out of them is in `direction.out`."""
         read = self._direction.receive(data, now_ns)
         self._direction.out.pop()  # the way out decides
-        self._pending, self._base = data, read.offset
+        self._base = read.offset
         if not self.private:
             self._book.reads.append(read)
         if self._gate is None:
@@ -164,7 +164,7 @@ class SlowPath:
         scan = self._direction.scan.copy()
         cut = None if self.judging.watch.nothing or scan.blind else scan.boundary_in(data, message=True)
         head = data if cut is None else data[:cut]
-        self._current, self._pending = head, data[len(head) :]
+        self._current, self.pending = head, data[len(head) :]
         self._base += len(head)
         hidden = UNPARSED if scan.blind else TOO_LATE
         self.judging.capture(head, hidden, now_ns, of_data=self.judging.watch.private)
@@ -172,12 +172,12 @@ class SlowPath:
         if cut is not None:
             scan.feed(head)
             self._open_gate(scan)
-        return self._pending
+        return self.pending
 
     def _through_gate(self, data: bytes, now_ns: int) -> None:
         gate, way, judging = self._gate, self.way, self.judging
         assert gate is not None
-        self._pending, self._data, self._run_start, self._run_stop = b"", data, 0, 0
+        self.pending, self._data, self._run_start, self._run_stop = b"", data, 0, 0
         clear = way.clear
         for item in gate.receive(data):
             self._current = item
@@ -203,6 +203,7 @@ class SlowPath:
                 self._flush_run(now_ns)
                 way.put(way.encoder.encoded(item), now_ns)
                 way.say_recompressed(now_ns)
+                self._gone(item.stop)
             self._current = None
         self._flush_run(now_ns)
         self._data, self._base = b"", self._base + len(data)
@@ -215,10 +216,13 @@ class SlowPath:
             self._run_stop = item.stop
             return
         self._flush_run(now_ns)
-        self._run_start, self._run_stop = item.start, item.stop
-        if item.before is not None:
+        if item.before is None:
+            self._run_start = item.start
+        else:
             self.way.put(item.raw, now_ns)
             self._run_start = item.stop
+            self._gone(item.stop)
+        self._run_stop = item.stop
 
     def _flush_run(self, now_ns: int) -> None:
         start, stop = self._run_start, self._run_stop
@@ -226,7 +230,12 @@ class SlowPath:
             whole = stop - start == len(self._data)
             self.way.put(self._data if whole else self._data[start:stop], now_ns)
             self._run_start = stop
-        self.way.at = max(self.way.at, self._position())
+            self._gone(stop)
+
+    def _gone(self, stop: int) -> None:
+        """The read under way has gone out so far."""
+        view = self.judging.view
+        self.way.at = max(self.way.at, self._base + stop if view is None else view.scan.offset)
 
     def _carry(self, item: Held | Control, plan: Plan | None, now_ns: int) -> None:
         """It does not go out at once and as it came: by a plan, or since something waits before it."""
@@ -316,8 +325,8 @@ class SlowPath:
         if current is not None:
             back.append(current if isinstance(current, bytes) else current.raw)
         back += self._gate.rest() if self._gate is not None else []
-        back.append(self._pending)
-        self._pending, self._data = b"", b""
+        back.append(self.pending)
+        self.pending, self._data = b"", b""
         self._run_start = self._run_stop = 0
         return [each for each in back if each != b""]
 

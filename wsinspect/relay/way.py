@@ -131,8 +131,9 @@ class WayOut:
 
     def discard(self, now_ns: int) -> int:
         """What waits goes nowhere; returns how many bytes that were."""
-        lost = self.kept_bytes
+        lost = self.line.kept_bytes
         for unit in self.outlet.take_all():
+            lost += unit.came_bytes
             self._holds.discarded(unit, now_ns)
         self.line.rest()
         return lost
@@ -301,7 +302,7 @@ class WayOut:
                 self.outlet.add(unit, now_ns)
             else:
                 self._holds.discarded(unit, now_ns)
-                self.line.swallowed_bytes += unit.nbytes
+                self.line.swallowed_bytes += unit.came_bytes
 
     # ------------------------------------------------------------------------------------------- records
 
