@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from wsinspect.capture.files import keep_last, new_capture_path
 from wsinspect.capture.ring import sweep
 from wsinspect.capture.segments import DEFAULT_LIMIT
 from wsinspect.capture.writer import Writer
-from wsinspect.errors import WsinspectError
+from wsinspect.errors import BadRules, WsinspectError
 from wsinspect.model import Fact, FactRecord, Failed
 from wsinspect.proxy import contract, contract_http
 from wsinspect.proxy.attempts import Attempts, is_attempt
@@ -26,6 +28,8 @@ from wsinspect.proxy.hooked import who_wants_messages
 from wsinspect.proxy.relays import Relays
 from wsinspect.proxy.rulebook import LoadedRules, Rulebook, RuleSource
 from wsinspect.proxy.words import errno_in, phase_of
+
+logger = logging.getLogger(__name__)
 
 STREAMS = ("text/event-stream", "application/grpc", "application/x-ndjson", "multipart/x-mixed-replace")
 """Content types whose bodies have no end worth waiting for."""
@@ -42,14 +46,10 @@ def streams(option: str, message: http.Message) -> bool:
 
 
 def _load_rules() -> LoadedRules:
-    """As the options say. Raises OptionsError."""
+    """As the options say. Raises BadRules."""
     options = ctx.options
     paths = tuple(Path(path).expanduser() for path in options.wsinspect_rules)
-    source = RuleSource(paths, options.wsinspect_allow_python, options.wsinspect_shadow)
-    try:
-        return LoadedRules.of(source)
-    except WsinspectError as exc:
-        raise exceptions.OptionsError(str(exc)) from exc
+    return LoadedRules.of(RuleSource(paths, options.wsinspect_allow_python, options.wsinspect_shadow))
 
 
 class WsInspect:
@@ -120,11 +120,20 @@ class WsInspect:
         loader.add_option("wsinspect_shadow", bool, False, "Record what rules would do, and touch nothing.")
 
     def configure(self, updated: set[str]) -> None:
-        """Raises OptionsError with every mistake in the rule files."""
-        if self._given_rules is None and not updated.isdisjoint(RULE_OPTIONS):
+        """Raises OptionsError with every mistake in the rule files; at the start mitmproxy then ends."""
+        if self._given_rules is not None or updated.isdisjoint(RULE_OPTIONS):
+            return
+        running = hasattr(self, "rulebook")
+        try:
             loaded = self._loaded_rules = _load_rules()
-            if hasattr(self, "rulebook"):
-                self.rulebook.adopt(loaded)
+        except BadRules as exc:
+            if running:
+                raise exceptions.OptionsError(str(exc)) from exc
+            # What a script raises becomes a traceback, and a proxy without the rules that were wanted.
+            print(exc, file=sys.stderr)  # noqa: T201
+            raise SystemExit(exc.exit_code) from None
+        if running:
+            self.rulebook.adopt(loaded)
 
     def running(self) -> None:
         writer = self._writer or self._open_capture()
@@ -137,6 +146,10 @@ class WsInspect:
         self.attempts.forget = self.relays.forget = self.rulebook.forget
         self.handshakes = Handshakes(self.attempts, self.rulebook.begin, self._handler)
         self.rulebook.start()
+        if self._given_rules is None:
+            self.rulebook.say = logger.warning
+            for line in self.rulebook.words():
+                logger.info(line)
 
     def _note(self, fact: Fact) -> None:
         """Of the proxy as a whole."""
