@@ -234,7 +234,7 @@ async def test_resizing_keeps_the_selected_row_in_view(run):
         for size in ((80, 24), (200, 60), (60, 12), (30, 8), (140, 42)):
             await screen.pilot.resize_terminal(*size)
             await screen.until(lambda size=size: screen.app.size == size and log.cursor in log.shown())
-            assert len(screen.lines()) == size[1]
+            await screen.until(lambda size=size: len(screen.lines()) == size[1], "the new layout")
             # A list that moved while it was laid out once left the lines above the cursor as they were.
             await screen.until(lambda: _is_one_run(re.findall(r'"tick":(\d+)', screen.text())))
 
