@@ -243,3 +243,9 @@ def test_explain_and_refusals() -> None:
         action("redact")
     with pytest.raises(ValueError, match="'a b' is no header name"):
         action("redact", headers=("a b",))
+
+
+@pytest.mark.parametrize("source", ["$.token", "$['token']"])
+def test_a_path_in_the_place_of_a_regex_is_refused_since_it_would_hide_nothing(source: str) -> None:
+    with pytest.raises(ValueError, match="is a path"):
+        action("redact", regex=regexes(source))

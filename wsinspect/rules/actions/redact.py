@@ -54,6 +54,12 @@ class Redact(Action):
     def check(self) -> None:
         if not (self.regex or self.json or self.headers or self.query):
             raise ValueError("nothing to redact: give regex, json, headers or query")
+        for regex in self.regex:
+            text = words.pattern_text(regex).strip("/`'\"")
+            if text.startswith(("$.", "$[")):  # it would hide nothing, and nobody would notice
+                raise ValueError(
+                    f"{text} is a path, and matches nothing as a regex: write {{json: '{text}'}}"
+                )
         words.check_header_names(self.headers)
         self.redaction = Redaction(
             process_key() if self.key is None else key_of(self.key),
