@@ -72,6 +72,8 @@ class Asked:
 
     def opened(self, now_ns: int) -> None: ...
 
+    def replaced(self, now_ns: int) -> None: ...
+
     def message(self, message: Message, now_ns: int) -> Plan | None:
         word = message.payload.split(b" ")[0]
         if word == b"boom":
@@ -91,7 +93,7 @@ class JudgedSession(Session):
 
     def __init__(self, conn: int, **kwargs: bool) -> None:
         super().__init__(conn, **kwargs)
-        super().set_judge(Asked(), 0, agreed=None, new_key=lambda: os.urandom(4))
+        super().set_judge(Asked(), 0, agreed=None, new_key=lambda: os.urandom(4), opening=True)
         super().attend(True, 0)
 
     def set_judge(self, *_: Any, **__: Any) -> None: ...
