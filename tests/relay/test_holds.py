@@ -240,7 +240,7 @@ def test_rules_that_go_leave_what_is_held_where_it_is() -> None:
 
 
 def test_too_much_behind_a_held_message_pauses_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsinspect.relay.slow.KEPT_LIMIT", 1000)
+    monkeypatch.setattr("wsinspect.relay.slow.KEPT_LIMIT", 10_000)
     play = held()
     play.say(C, "hold me")
     while play.session.wants_reading(C):

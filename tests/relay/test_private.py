@@ -233,6 +233,27 @@ def test_what_never_becomes_whole_is_kept_out() -> None:
     gaps_match(play)
 
 
+def test_rules_that_keep_something_out_and_watch_nothing_change_nothing() -> None:
+    """Such as one that hides headers of the handshake alone."""
+    play = Play(Script(private=True))
+    play.inject(S)  # a direction that has had a slow path
+    play.judge(Script(private=True))
+    data = play.say(S, "shown")
+    assert play.bytes_to(C).endswith(data)
+    assert play.captured(S) == [b"shown"]
+    assert play.codes() == []
+
+
+def test_without_rules_what_cannot_be_parsed_is_captured_again() -> None:
+    play = private()
+    broken = b"\x82\x7f\xff" + bytes(20)
+    play.receive(S, broken)
+    play.judge(None)
+    play.receive(S, b"anything")
+    assert play.raw_capture() == b"anything"
+    gaps_match(play)
+
+
 def test_an_edited_message_shows_no_more_than_the_rules_allow() -> None:
     script = Script({"redact": plan("both", hold=Hold("both"), captured=b"redact *")}, private=True)
     play = Play(script, attended=True)

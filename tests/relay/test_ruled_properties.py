@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.proxy.test_transparent import wild_traffic
 from tests.relay.judges import Script, plan
 from tests.relay.peers import Peers
-from tests.relay.play import C, Play
+from tests.relay.play import C, Play, S
 from wsinspect.model import Message, Side
 from wsinspect.model.plans import Fate, Plan
 from wsinspect.wire.deflate import DeflateParams
@@ -156,6 +156,34 @@ def test_strict_peers_are_happy_with_what_rules_leave(
     seed: int, params: DeflateParams | None, times: bool
 ) -> None:
     run(params, seed, 40, times=times)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32), params=parameters, early=st.integers(1, 5), reset=st.booleans())
+def test_rules_that_come_late_and_go_again_leave_no_message_wrong(
+    seed: int, params: DeflateParams | None, early: int, reset: bool
+) -> None:
+    """Whatever of the window is known: what arrives is what was sent, or what a rule made of it."""
+    rng = random.Random(seed)
+    peers, play = Peers(params), Play()
+    play.headers = peers.headers
+    sent, got, taken = set[bytes](), list[bytes](), 0
+    for number in range(60):
+        if number == early or number == 45:
+            play.judge(AtRandom(rng, times=True))
+        elif number == 30 or (reset and number == 50):
+            play.judge(None)
+        text = b"%d %s %s" % (number, some_text(rng), rng.randbytes(600) if rng.randrange(9) == 0 else b"")
+        sent.add(text)
+        for piece in cut(peers.send(S, text, pieces=rng.choice([1, 2])), rng, 3):
+            play.receive(S, piece)
+        play.wait(rng.choice([0, 30]))
+        for each in play.got[C][taken:]:
+            assert isinstance(each, bytes)
+            got += peers.receive(C, each)
+        taken = len(play.got[C])
+    assert all(text in sent or text.endswith(b" changed") for text in got)
+    assert "window-broken" not in play.codes()
 
 
 @pytest.mark.slow

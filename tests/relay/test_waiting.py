@@ -188,21 +188,34 @@ def test_the_end_is_passed_on_later() -> None:
 
 
 def test_more_than_may_wait_pauses_reading_until_half_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsinspect.relay.slow.KEPT_LIMIT", 1000)
+    monkeypatch.setattr("wsinspect.relay.slow.KEPT_LIMIT", 10_000)
     play = Play(Script({"late": lambda _: plan(delay_ms=100)}))
-    for _ in range(4):
-        play.say(S, "late" + "x" * 116)
+    for _ in range(3):
+        play.say(S, "late" + "x" * 996)
         play.wait(10)
     assert play.session.wants_reading(S)
-    play.say(S, "late" + "x" * 116)
+    play.say(S, "late" + "x" * 996)
     assert not play.session.wants_reading(S)
     assert play.session.wants_reading(C)
     assert play.codes() == ["held-full"]
-    play.wait(60)
+    play.wait(70)
+    assert len(play.texts_to(C)) == 1
     assert not play.session.wants_reading(S)
-    play.wait(40)
+    play.wait(20)
     assert play.session.wants_reading(S)
-    assert len(play.texts_to(C)) == 5
+    play.wait(100)
+    assert len(play.texts_to(C)) == 4
+
+
+def test_many_small_messages_count_for_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(Script({"late": LATE}))
+    play.receive(S, frames(S, b"late") * 30_000)
+    assert not play.session.wants_reading(S)
+    play.wait(200)
+    assert play.session.wants_reading(S)
+    path = play.session.direction(S).path
+    assert path is not None
+    assert path.way.kept_bytes == 0
 
 
 def test_a_message_that_goes_out_once_more_is_kept_no_longer() -> None:

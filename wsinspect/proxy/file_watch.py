@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+
+from wsinspect.proxy.background import in_background
 
 EVERY_S = 1.0
 SETTLE_S = 0.1
@@ -74,4 +77,4 @@ class FileWatch:
             return
 
     async def _look(self) -> Look:
-        return await asyncio.to_thread(look_at, self._paths())
+        return await in_background(partial(look_at, self._paths()), "wsinspect: rule files")

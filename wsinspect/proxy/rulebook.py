@@ -20,6 +20,7 @@ from pathlib import Path
 from wsinspect.control.protocol import RulesBrief, RulesEvent, RulesStatus, RuleStatus
 from wsinspect.errors import WsinspectError
 from wsinspect.model import Requested, Ruled
+from wsinspect.proxy.background import in_background
 from wsinspect.proxy.file_watch import FileWatch
 from wsinspect.rules.engine import ConnectionRules
 from wsinspect.rules.fields import Type
@@ -142,7 +143,7 @@ class Rulebook:
         async with self._loading:
             await self._watch.take()
             try:
-                found = await asyncio.to_thread(self.source.read)
+                found = await in_background(self.source.read, "wsinspect: rules")
             except WsinspectError as error:
                 self._failed(str(error))
                 raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsinspect.model import Gap, Notice
+from wsinspect.model import Gap, Notice, Violation
 from wsinspect.model.plans import Cut, Fate, Judge, Plan, Watch
 from wsinspect.relay.book import Book
 from wsinspect.relay.direction import Direction
@@ -65,7 +65,8 @@ class Judging:
         """None: there are none (any more)."""
         direction, side = self._direction, self._direction.side
         self.rules = rules
-        self.watch = rules.judge.watch(side) if rules is not None else Watch()
+        watch = rules.judge.watch(side) if rules is not None else Watch()
+        self.watch = Watch() if watch.nothing else watch
         if rules is not None:
             self._compressed = rules.deflate is not None
         if self.watch.private and self.view is None:
@@ -104,6 +105,8 @@ class Judging:
             return None
         if message.truncated or len(message.payload) > INSPECT_LIMIT:
             self._unread = TOO_LARGE
+            if Violation.BAD_DEFLATE not in message.violations:
+                self.say_oversize(now_ns)
             return None
         plan = self.rules.judge.message(message, now_ns)
         if plan is None:
@@ -194,6 +197,11 @@ class Judging:
         if self.rules is not None:
             for code, text in self.rules.judge.take_notices():
                 self._book.fact(Notice(code=code, text=text, level="warning"), now_ns)
+
+    def say_oversize(self, now_ns: int) -> None:
+        """Once: rules do not see all."""
+        text = f"messages above {INSPECT_LIMIT >> 20} MiB pass unseen by rules"
+        self._book.say("oversize", text, now_ns, side=self._direction.side, level="warning")
 
     def _say_waiting(self, now_ns: int) -> None:
         side = self._direction.side

@@ -19,6 +19,10 @@ from wsinspect.relay.commands import Inject
 from wsinspect.relay.ends import Finish
 from wsinspect.relay.gate import Control, Held
 
+UNIT_COST = 512
+FRAME_COST = 256
+"""Bytes of memory that a unit, or a frame of it, takes beside its own: many small ones count too."""
+
 
 @dataclass(slots=True)
 class Ending:
@@ -173,7 +177,7 @@ class Outlet:
         match unit.what:
             case Held() as held:
                 held.keep()
-                unit.nbytes = len(held.data) + len(held.message.payload)
+                unit.nbytes = len(held.data) + len(held.message.payload) + FRAME_COST * len(held.frames)
             case Control() as control:
                 control.keep()
                 unit.nbytes = len(control.data)
@@ -183,8 +187,8 @@ class Outlet:
                 unit.nbytes = len(ours.payload)
             case Ending():
                 pass
-        self.kept_bytes += unit.nbytes + len(unit.payload or b"")
-        unit.nbytes += len(unit.payload or b"")
+        unit.nbytes += UNIT_COST + len(unit.payload or b"")
+        self.kept_bytes += unit.nbytes
 
     def _pass_by(self) -> None:
         """A later message has taken its place: those that let it go first are nearer to theirs."""

@@ -83,16 +83,17 @@ class SlowPath:
         """Between two reads: take the gate and the view that the rules want, where that can be."""
         gate, watch, scan = self._gate, self.judging.watch, self._direction.scan
         if gate is not None and (watch.nothing or gate.keeps_data is not watch.data):
-            if not (gate.empty and self.way.clear) or self.way.encoder.parted:
+            if not scan.blind and (self.way.encoder.parted or not (gate.empty and self.way.clear)):
                 return
             self._gate = None
             self._direction.carriage = turned(self._direction.carriage, Turn.NO_RULE_LEFT)
-        if not scan.at_message_boundary or (self._gate is not None and not self._gate.empty):
+        between = scan.blind or (scan.at_message_boundary and (self._gate is None or self._gate.empty))
+        if not between:
             return
         if self.private and not watch.private:
             self.judging.leave_view(now_ns)
             self.way.at = scan.offset
-        if self._gate is None and not watch.nothing:
+        if self._gate is None and not watch.nothing and not scan.blind:
             self._open_gate(scan)
 
     def _open_gate(self, scan: BoundaryScan) -> None:
@@ -357,8 +358,7 @@ class SlowPath:
         side, gate = self._direction.side, self._gate
         self.judging.take_notices(now_ns)
         if gate is not None and gate.oversize:
-            text = f"messages above {INSPECT_LIMIT >> 20} MiB pass unseen by rules"
-            self._book.say("oversize", text, now_ns, side=side, level="warning")
+            self.judging.say_oversize(now_ns)
         if self.way.line.swallowed_bytes:
             text = f"what the {side.word} sends goes nowhere any more"
             self._book.say("discarded", text, now_ns, side=side, level="warning")
