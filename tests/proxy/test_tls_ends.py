@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.certs import make_cert
+from tests.certs import make_cert, server_context
 from tests.proxy.conftest import Stage, open_through
-from tests.proxy.raw import BROKEN_RECORD, TIMEOUT_S, request, response
-from tests.proxy.running import facts
+from tests.proxy.raw import BROKEN_RECORD, TIMEOUT_S, RawEnd, RawServer, raw_connect, request, response
+from tests.proxy.running import RunningProxy, facts, free_port, trusting
 from tests.proxy.test_ends import HELLO, Case, from_tls
 from tests.tools import need
 from wsinspect.model import Ended, How, Side
@@ -153,6 +155,113 @@ async def test_a_server_changes_its_keys_in_mid_stream(stage: Stage, tmp_path: P
     ends = facts(await stage.proxy.over(target), Ended)
     assert [each.side for each in ends][:1] == [Side.SERVER]
     assert all(each.how is not How.ALERT for each in ends), ends
+
+
+class TunnelEnd:
+    """A server's TLS inside the TLS of the parent proxy that leads to it."""
+
+    def __init__(self, outer: RawEnd, context: ssl.SSLContext) -> None:
+        self.outer = outer
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self.received = b""
+
+    def _flush(self) -> None:
+        if data := self._out.read():
+            self.outer.send(data)
+
+    def _feed(self) -> None:
+        self._in.write(bytes(self.outer.received))
+        self.outer.received.clear()
+
+    async def handshake(self) -> None:
+        def done(_: RawEnd) -> bool:
+            self._feed()
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            finally:
+                self._flush()
+            return True
+
+        await self.outer.until(done)
+
+    async def take_head(self) -> bytes:
+        def whole(_: RawEnd) -> bool:
+            self._feed()
+            try:
+                self.received += self._tls.read(65536)
+            except ssl.SSLWantReadError:
+                pass
+            return b"\r\n\r\n" in self.received
+
+        await self.outer.until(whole)
+        return self.received
+
+    def send(self, data: bytes) -> None:
+        self._tls.write(data)
+        self._flush()
+
+    def close_notify(self) -> None:
+        try:
+            self._tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        self._flush()
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningProxy, int, ssl.SSLContext]]:
+    """A proxy whose https parent is a test's own, the parent's port, and its certificate."""
+    tmp = tmp_path_factory.mktemp("upstream")
+    port = free_port()
+    mode = f"upstream:https://localhost:{port}"
+    with RunningProxy(tmp / "a.wscap", [mode], "-k", "--set", f"confdir={tmp / 'ca'}") as proxy:
+        yield proxy, port, server_context(*make_cert(tmp))
+
+
+@pytest.mark.parametrize("glued", [False, True], ids=["later", "in-the-read-of-the-101"])
+@pytest.mark.parametrize("inner_first", [False, True], ids=["parent-alone", "server-then-parent"])
+async def test_a_parents_close_notify_is_not_the_servers(
+    upstream: tuple[RunningProxy, int, ssl.SSLContext], inner_first: bool, glued: bool
+) -> None:
+    """It ends the tunnel, as a FIN does. It was taken for the server's own: a drop looked clean."""
+    proxy, port, context = upstream
+    parent = await RawServer(context, port).start()
+    target = f"/{uuid4().hex}"
+    client = await raw_connect(proxy.port)
+    client.send(b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n")
+    await client.take_head()
+    client.start_tls(trusting())
+    outer = await parent.accepted()
+    assert (await outer.take_head()).startswith(b"CONNECT localhost:443 ")
+    outer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    server = TunnelEnd(outer, context)
+    await server.handshake()
+    client.send(request(target))
+    answer = response(await server.take_head())
+    if glued:
+        server.send(answer + HELLO)
+    else:
+        server.send(answer)
+        await client.until(lambda end: b"\r\n\r\n" in end.received)
+        server.send(HELLO)
+    if inner_first:
+        server.close_notify()
+        if not glued:
+            await client.until(lambda end: "close_notify" in end.ends)
+    outer.close_notify()
+    expected = ["close_notify", "fin"] if inner_first else ["fin"]
+    await client.until(lambda end: end.ends == expected)
+    await client.take_head()
+    assert client.received == HELLO
+    client.close()
+    await outer.until(lambda end: "fin" in end.ends)
+    outer.close()
+    ends = [end for end in facts(await proxy.over(target), Ended) if end.side is Side.SERVER]
+    hows = [How.CLOSE_NOTIFY, How.FIN] if inner_first else [How.FIN]
+    assert [end.how for end in ends] == hows
 
 
 async def test_bytes_for_a_side_whose_tls_is_over_are_counted(stage: Stage) -> None:

@@ -93,8 +93,10 @@ class Leg(asyncio.Protocol):
         try:
             if self.pending is not None:
                 self.pending_end = PendingEnd()
-            else:
+            elif self.errno or not self.came_to_end:
                 self._at_end(self.errno)
+            else:  # said already, as the end of a tunnel
+                self.close_when_done()
         except Exception as exc:
             self.takeover.fault(self, exc)
             self.came_to_end = True
@@ -143,14 +145,19 @@ class Leg(asyncio.Protocol):
             self._ended(How.CLOSE_NOTIFY)
         for data in pending or ():
             self.data_received(data)
-        if self.pending_end is not None:
-            self._at_end(self.pending_end.errno or self.errno, lost=self.pending_end.lost)
-        elif self.errno:
-            self.takeover.read_on(self)
+        end = self.pending_end
+        if end is None and self.pipe is not None and self.pipe.tunnel_over:
+            end = PendingEnd()
+        if end is None:
+            if self.errno:
+                self.takeover.read_on(self)
+        elif end.lost or end.errno or self.errno or not self.came_to_end:
+            self._at_end(end.errno or self.errno, lost=end.lost)
 
     def ended_early(self, reader: asyncio.StreamReader) -> None:
         """mitmproxy saw the end before the takeover did: its TLS a close_notify, or its reader EOF."""
-        if self.pipe is not None and self.pipe.shut and not contract.at_eof(reader):
+        pipe = self.pipe
+        if pipe is not None and (pipe.shut or pipe.tunnel_over) and not contract.at_eof(reader):
             return  # go_live says it; TCP is still open
         if not self.came_to_end:
             self.pending_end = self.pending_end or PendingEnd()
@@ -275,8 +282,11 @@ class Leg(asyncio.Protocol):
         try:
             if pipe.alert is not None:
                 self._at_alert(pipe.alert)
-            elif pipe.notified and not self.takeover.saw_close_notify(self):
+                return
+            if pipe.notified and not self.takeover.saw_close_notify(self):
                 self._ended(How.CLOSE_NOTIFY)
+            if pipe.tunnel_over and not self.came_to_end:
+                self._at_end(self.errno)
         except Exception as exc:
             self.takeover.fault(self, exc)
             self.peer.finish(Finish.RST if pipe.alert is not None else Finish.FIN)

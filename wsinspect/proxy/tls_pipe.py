@@ -18,6 +18,9 @@ class TlsPipe:
         self.alert: str | None = None
         """What ended decryption: a fatal alert's name (RFC 8446 6.2), or `bad record: …`."""
 
+    tunnel_over = False
+    """Nothing lies around this TLS that could end by itself."""
+
     @property
     def shut(self) -> bool:
         """The peer's close_notify was read, perhaps by mitmproxy before the takeover."""
@@ -74,18 +77,27 @@ class TlsPipe:
 
 
 class NestedTls:
-    """TLS within TLS, as an https parent proxy has it. The outermost pipe stands first."""
+    """TLS within TLS, as an https parent proxy has it. The outermost pipe stands first.
+
+    The innermost one is the peer's own. A close_notify around it is the parent's: no more will come out of
+    the tunnel, which is to the TLS inside what a FIN is.
+    """
 
     def __init__(self, pipes: list[TlsPipe]) -> None:
         self._pipes = pipes
 
     @property
     def notified(self) -> bool:
-        return any(pipe.notified for pipe in self._pipes)
+        return self._pipes[-1].notified
 
     @property
     def shut(self) -> bool:
-        return any(pipe.shut for pipe in self._pipes)
+        return self._pipes[-1].shut
+
+    @property
+    def tunnel_over(self) -> bool:
+        """A close_notify came from around the peer's own TLS."""
+        return any(pipe.shut for pipe in self._pipes[:-1])
 
     @property
     def alert(self) -> str | None:
