@@ -11,6 +11,7 @@ import pytest
 
 from tests.capture.helpers import capture_bytes, drain, read_all, reads
 from wsinspect.capture import facts, format
+from wsinspect.capture import reader as reader_module
 from wsinspect.capture.format import HEADER, MAGIC, Segment, encode, pack, segment_record
 from wsinspect.capture.locks import try_lock
 from wsinspect.capture.reader import Reader
@@ -144,6 +145,53 @@ def test_while_a_writer_lives_a_torn_tail_is_not_searched(tmp_path: Path) -> Non
         assert len(drain(reader)) == 1
         assert not reader.damage
     os.close(fd)
+
+
+def test_a_length_that_grew_by_a_flipped_bit_stops_no_follower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer lives, so the record's end was waited for: all that came behind it with it, up to 64 MiB."""
+    sent = reads(20)
+    data = bytearray(capture_bytes(sent))
+    damaged = len(capture_bytes(sent[:10]))
+    data[damaged + 6] ^= 1 << 6  # the length, 4 MiB more
+    path = write(tmp_path / "a.wscap", bytes(data))
+    fd = os.open(path, os.O_RDWR)
+    try:
+        assert try_lock(fd)
+        with Reader(path) as reader:
+            assert [record for _, record in drain(reader)] == sent[:10]
+            assert reader.read() == []
+            assert reader.damage == []
+            monkeypatch.setattr(reader_module, "UNFINISHED_S", 0.0)
+            assert [record for _, record in drain(reader)] == sent[11:]
+            assert len(reader.damage) == 1
+            more = reads(23)[20:]
+            os.pwrite(fd, b"".join(b"".join(encode(each)) for each in more), len(data))
+            assert [record for _, record in drain(reader)] == more
+            assert len(reader.damage) == 1
+    finally:
+        os.close(fd)
+
+
+def test_an_unfinished_record_with_nothing_behind_it_is_still_taken_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "UNFINISHED_S", 0.0)
+    sent = reads(3, 5000)
+    data = capture_bytes(sent)
+    path = write(tmp_path / "a.wscap", data[:-2000])
+    fd = os.open(path, os.O_RDWR)
+    try:
+        assert try_lock(fd)
+        with Reader(path) as reader:
+            assert [record for _, record in drain(reader)] == sent[:2]
+            assert reader.read() == []
+            os.pwrite(fd, data[-2000:], len(data) - 2000)
+            assert [record for _, record in drain(reader)] == sent[2:]
+            assert reader.damage == []
+    finally:
+        os.close(fd)
 
 
 def test_a_file_that_is_cut_or_replaced_under_the_reader_is_survived(tmp_path: Path) -> None:

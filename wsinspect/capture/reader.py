@@ -3,7 +3,8 @@
 what stands at the position                        what the reader does
 a whole record, check right                        yields it
 less than a whole record, at the end of the file   waits: it is not yet there (a torn tail)
-... and no process holds the writer's lock         looks behind it, see the last line
+... and no process holds the writer's lock,        looks behind it, see the last line
+    or the rest has not come for UNFINISHED_S
 a whole record, check wrong, another one after it  skips it, says so in `damage`
 anything else                                      finds the next whole record, says so in `damage`
 
@@ -45,6 +46,10 @@ from wsinspect.model import Clock, Closed, FactRecord, Failed, Notice, Opened, R
 _HEADER_SIZE = HEADER.size
 _DAMAGE_KEPT = 1000
 _FAR = 1 << 62
+
+UNFINISHED_S = 2.0
+"""How long a living writer may take for the rest of a record. It takes milliseconds, unless the length is
+damaged and the rest never comes; then what was written behind it must not wait for it."""
 
 
 @dataclass(slots=True)
@@ -96,6 +101,8 @@ class Reader:
         self._final = final
         self._search_from = 0
         self._searched_size = -1
+        self._unfinished = -1, 0.0
+        """The record that is waited for, and since when."""
         self._known: dict[int, int] = {}
         self._segments: list[_Clocks] = []
         self._checkpoints: set[int] = set()
@@ -401,7 +408,7 @@ class Reader:
         total = _HEADER_SIZE + length
         plausible = is_plausible(length, kind, side, carry)
         if plausible and self.position + total > size:
-            if not parts.current.complete and self.is_written():
+            if not parts.current.complete and self.is_written() and not self._waited_long():
                 return 0
             return self._resync(parts.current, size)
         if plausible and total > len(block):
@@ -411,6 +418,13 @@ class Reader:
             self.position += total
             return _HEADER_SIZE
         return self._resync(parts.current, size)
+
+    def _waited_long(self) -> bool:
+        """Whether the record at the position has been short of its end for longer than a writer takes."""
+        now = time.monotonic()
+        if self._unfinished[0] != self.position:
+            self._unfinished = self.position, now
+        return now - self._unfinished[1] > UNFINISHED_S
 
     def _may_follow(self, position: int, size: int) -> bool:
         """Whether a record could begin at `position`, or the file ends there."""
