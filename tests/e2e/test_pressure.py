@@ -10,22 +10,25 @@ import random
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
 from tests.certs import make_cert, server_context
 from tests.e2e.program import PROGRAM, Background, Line, wsinspect
-from tests.proxy.running import TIMEOUT_S, RunningProxy, trusting
+from tests.e2e.test_mitmdump import ADDON
+from tests.proxy.running import TIMEOUT_S, RunningProxy, free_port, trusting
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.ring import PREFIX
 from wsinspect.capture.segments import listed
 from wsinspect.control.client import ControlClient, EventReader
 from wsinspect.control.protocol import CaptureMoved
-from wsinspect.model import Gap, Read, Record, Side
+from wsinspect.model import FactRecord, Gap, Notice, Read, Record, Side
 from wsinspect.peer import Connection, connect, serve
 
 SLOW_DISK = str(Path(__file__).with_name("slow_disk.py"))
@@ -262,6 +265,40 @@ async def test_a_full_disk_costs_the_traffic_and_the_screen_nothing(
             if isinstance(record, Read | Gap) and record.side is side and not limit:
                 assert record.offset == expected
                 expected += len(record.data) if isinstance(record, Read) else record.nbytes
+
+
+async def test_under_mitmdump_the_log_says_where_the_capture_goes_on(
+    small_disk: Path, tmp_path: Path, confdir: Path
+) -> None:
+    """There is no control socket and no screen: moves to memory and back were said nowhere."""
+    capture, filler = small_disk / "a.wscap", small_disk / "filler"
+    filler.write_bytes(bytes(3_500_000))
+    texts = random_texts(random.Random(7), 0, 110, 20_000)
+    async with await serve(echo) as server:
+        port = free_port()
+        words = [str(Path(sys.executable).with_name("mitmdump")), "-s", str(ADDON), "-p", str(port)]
+        words += ["--mode", f"reverse:http://127.0.0.1:{server.address[1]}", "--listen-host", "127.0.0.1"]
+        words += ["--set", f"confdir={confdir}", "--set", f"wsinspect_capture={capture}"]
+        with Background(words) as running:
+            await running.until(lambda line: "listening at" in line)
+            async with await connect(f"ws://127.0.0.1:{port}/live") as client:
+                await exchange(client, texts[:100])
+                await running.until(lambda line: "No space left on device; records go to" in line)
+                filler.unlink()
+                await running.until(lambda line: f"the capture {capture} goes on" in line)
+                await exchange(client, texts[100:])
+    notes = [record.fact.text for record in _records(capture) if is_move(record)]
+    assert len(notes) == 2
+    assert "records go to" in notes[0]
+    assert "goes on; it lacks" in notes[1]
+
+
+def is_move(record: Record) -> TypeGuard[FactRecord]:
+    return (
+        isinstance(record, FactRecord)
+        and isinstance(record.fact, Notice)
+        and record.fact.code == "capture-moved"
+    )
 
 
 async def _moved(events: EventReader) -> CaptureMoved:

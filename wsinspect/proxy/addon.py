@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
@@ -16,6 +17,7 @@ from mitmproxy.proxy.layers import websocket as websocket_layers
 
 from wsinspect.capture.files import keep_last, new_capture_path
 from wsinspect.capture.ring import sweep
+from wsinspect.capture.scribe import Move
 from wsinspect.capture.segments import DEFAULT_LIMIT
 from wsinspect.capture.writer import Writer
 from wsinspect.errors import BadRules, WsinspectError
@@ -139,6 +141,8 @@ class WsInspect:
         writer = self._writer or self._open_capture()
         self._writer = writer
         self.attempts = Attempts(writer)
+        if self._owns_writer:
+            self._announce(writer)
         path = cast(Literal["auto", "layer"], ctx.options.wsinspect_path)
         self.relays = Relays(writer, self.attempts, path, self._who_wants_messages)
         self.rulebook = Rulebook(self._given_rules or self._loaded_rules, self._note, self.relays.put_on)
@@ -155,6 +159,22 @@ class WsInspect:
         """Of the proxy as a whole."""
         assert self._writer is not None
         self._writer.append(FactRecord(0, time.monotonic_ns(), fact))
+
+    def _announce(self, writer: Writer) -> None:
+        """Say in mitmproxy's log what becomes of our own capture; both come from the writer's thread."""
+        loop = asyncio.get_running_loop()
+
+        def trouble(text: str) -> None:
+            loop.call_soon_threadsafe(logger.error, text)
+
+        def moved(move: Move) -> None:
+            loop.call_soon_threadsafe(self._tell_move, move)
+
+        writer.on_trouble, writer.on_move = trouble, moved
+
+    def _tell_move(self, move: Move) -> None:
+        logger.log(logging.WARNING if move.saved else logging.ERROR, move.text)
+        self.attempts.notice(0, "capture-moved", move.text)
 
     def _who_wants_messages(self) -> str:
         return who_wants_messages(ctx.options.wsinspect_hooks, ctx.master, self)
