@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,8 @@ import pytest
 
 from tests.certs import make_cert
 from tests.proxy.conftest import Stage, open_through
-from tests.proxy.raw import RawServer, raw_connect, request, response
-from tests.proxy.running import RunningProxy, facts, free_port
+from tests.proxy.raw import TIMEOUT_S, RawServer, raw_connect, request, response
+from tests.proxy.running import RunningProxy, facts, free_port, trusting
 from wsinspect.capture.timeline import MessageEvent, RawEvent
 from wsinspect.model import Failed, Opened, Requested
 from wsinspect.wire.frames import encode_frame
@@ -88,6 +90,35 @@ async def test_a_client_that_distrusts_the_ca(stage: Stage) -> None:
     assert "unknown ca" in failed[-1].message
     unknown = [each for each in facts(events, Requested) if not each.method]
     assert unknown[-1].url == "app.example"
+
+
+def client_hello(name: str) -> bytes:
+    out = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        trusting().wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize("sent", ["nothing", "half-a-hello", "hello"])
+async def test_a_client_that_leaves_unasked_has_not_failed(stage: Stage, sent: str) -> None:
+    """It never saw the certificate: Chromium's connections to spare were told as failures."""
+    before = len(facts(stage.proxy.events(), Failed))
+    hello = client_hello("spare.example")
+    with socket.create_connection(("127.0.0.1", stage.proxy.port)) as client:
+        data = {"nothing": b"", "half-a-hello": hello[:60], "hello": hello}[sent]
+        client.send(data, getattr(socket, "MSG_MORE", 0))  # in one segment with the FIN
+        client.shutdown(socket.SHUT_WR)
+        client.setblocking(False)
+        async with asyncio.timeout(TIMEOUT_S):
+            while await asyncio.get_running_loop().sock_recv(client, 65536):
+                pass
+    distrustful = await stage.client(False, server_tls=False)
+    distrustful.send(client_hello(f"{sent}.example"))
+    await distrustful.got(1000)
+    distrustful.fin()
+    events = await stage.proxy.until(lambda events: len(facts(events, Failed)) > before)
+    assert [each.phase for each in facts(events, Failed)[before:]] == ["tls-client"]
+    assert [each for each in facts(events, Requested) if each.url == f"{sent}.example"]
 
 
 async def connect(proxy: RunningProxy, authority: str, context: ssl.SSLContext | None = None):  # type: ignore[no-untyped-def]

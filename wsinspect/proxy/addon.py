@@ -286,6 +286,9 @@ class WsInspect:
         self.attempts.fail_unknown(client, target, failed)
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
+        """A browser opens connections to spare, and closes those that it does not need: no failure."""
+        if contract.left_unasked(data):
+            return
         client = data.context.client
         message = client.error or "TLS handshake with the client failed"
         target = self._targets.get(client.id) or client.sni or ""

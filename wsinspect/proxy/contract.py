@@ -21,6 +21,7 @@ from mitmproxy.proxy.layers import tcp, tls, websocket
 from mitmproxy.proxy.layers.http._http1 import Http1Connection
 from mitmproxy.proxy.layers.tcp import TcpEndHook
 from mitmproxy.proxy.layers.websocket import WebsocketEndHook
+from mitmproxy.tls import TlsData
 from OpenSSL import SSL
 
 type UpgradedLayer = websocket.WebsocketLayer | tcp.TCPLayer
@@ -279,6 +280,14 @@ def _search_flow(context: Context, flow: http.HTTPFlow, seen: set[int]) -> http_
             if found:
                 return found
     return None
+
+
+def left_unasked(data: TlsData) -> bool:
+    """Whether a client whose TLS failed has left of its own accord, before it could see our certificate."""
+    error = data.context.client.error or ""
+    return error == "connection closed early" or (
+        data.ssl_conn is None and error.startswith("The client disconnected during the handshake")
+    )
 
 
 def reader_buffer(reader: asyncio.StreamReader) -> int:
