@@ -141,6 +141,7 @@ def rig(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig
     folder = folder_of(tmp, {"conditions.yaml": rule_file()})
     with own_stage(tmp, "--rules", str(folder)) as stage:
         yield Rig(stage)
+    assert "Traceback" not in stage.proxy.stderr
 
 
 def test_every_condition_has_a_case() -> None:

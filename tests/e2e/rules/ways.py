@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -23,7 +23,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from tests.proxy.conftest import Stage
 from tests.proxy.running import TIMEOUT_S, RunningProxy, facts, trusting
 from wsinspect.capture.timeline import Event, FrameEvent, MessageEvent
-from wsinspect.model import Judged, Notice, Opened, Side
+from wsinspect.model import Judged, Notice, Side
 
 type WebSocket = ClientConnection | ServerConnection
 type Payload = str | bytes | list[str]
@@ -59,7 +59,8 @@ def for_both(case: str, body: str, more: str = "") -> str:
     """
     rules = ""
     for side in Side:
-        text = body.replace("SIDE", side.word).replace("OTHER", side.other.word)
+        stream = "upstream" if side is Side.CLIENT else "downstream"
+        text = body.replace("SIDE", side.word).replace("OTHER", side.other.word).replace("STREAM", stream)
         rules += f"  - id: {case}-{side.word}\n    {more}{text.strip()}\n".replace(
             "PATH", f"path: /{case}/{side.word}/*"
         )
@@ -272,26 +273,3 @@ def folder_of(tmp: Path, texts: dict[str, str]) -> Path:
     for name, text in texts.items():
         (folder / name).write_text(text)
     return folder
-
-
-def opened(events: list[Event]) -> Opened:
-    [fact] = facts(events, Opened)
-    return fact
-
-
-__all__ = [
-    "WAYS",
-    "Compression",
-    "Iterator",
-    "Pair",
-    "Payload",
-    "Rig",
-    "Way",
-    "controls",
-    "folder_of",
-    "for_both",
-    "messages",
-    "opened",
-    "ours",
-    "verdicts",
-]
