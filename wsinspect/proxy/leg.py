@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wsinspect.model import How, Side
 from wsinspect.proxy import contract
+from wsinspect.proxy.read_size import ReadSize
 from wsinspect.proxy.sockets import (
     acked_bytes,
     errno_name,
@@ -44,7 +45,7 @@ class Leg(asyncio.Protocol):
 
     __slots__ = (
         "_acked_before", "_draining_until", "_finishing", "_written", "came_to_end", "errno", "gone", "old",
-        "peer", "pending", "pending_end", "pipe", "side", "sock", "takeover", "transport",
+        "peer", "pending", "pending_end", "pipe", "read_size", "side", "sock", "takeover", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +55,7 @@ class Leg(asyncio.Protocol):
         self.side = side
         self.peer: Leg  # set by the takeover, once both legs exist
         self.transport = transport
+        self.read_size = ReadSize(transport)
         self.old = cast("asyncio.Protocol | None", transport.get_protocol())
         """mitmproxy's protocol: told of the end, and of writability until the takeover is complete.
 

@@ -221,6 +221,8 @@ class Takeover:
                 peer.write(out) if isinstance(out, bytes) else peer.finish(out)
             if session.settle(now_ns):
                 self._pump()
+            if session.inspects(side):
+                leg.read_size.took(len(data), time.monotonic_ns() - now_ns)
         except Exception as exc:
             if not sent:
                 self._pass_back(leg, data)
@@ -312,6 +314,7 @@ class Takeover:
         if session.has_hold_news:
             self.on_holds(session)
         for leg in self.legs:
+            leg.read_size.inspected(session.inspects(leg.side))
             full = not session.wants_reading(leg.side)
             if full is not bool(self._full & 1 << leg.side):
                 self._full ^= 1 << leg.side

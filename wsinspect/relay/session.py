@@ -309,6 +309,10 @@ class Session:
         finally:
             self._records += self._ruling.book.take()
 
+    def inspects(self, side: Side) -> bool:
+        """What `side` sends is looked into, or waits: each byte costs far more than one that is cut."""
+        return self._directions[side].path is not None
+
     def wants_reading(self, side: Side) -> bool:
         """Whether `side` is to be read; False while too much of what it sent waits."""
         return self._ruling is None or self._ruling.wants_reading(side)
