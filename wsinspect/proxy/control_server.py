@@ -143,7 +143,7 @@ class ControlServer:
             case protocol.Reload():
                 return await self._reload()
             case protocol.SwitchRule():
-                return self._switch(request.rule, request.on)
+                return await self._switch(request.rule, request.on)
             case protocol.Holds():
                 return protocol.HoldsStatus(self._holding.listed()).values()
             case protocol.ResolveHold():
@@ -181,9 +181,9 @@ class ControlServer:
             raise ControlError(ErrorCode.BAD_RULES, self._rulebook.error) from error
         return self._rulebook.status().values()
 
-    def _switch(self, rule: str, on: bool) -> dict[str, Any]:
+    async def _switch(self, rule: str, on: bool) -> dict[str, Any]:
         try:
-            self._rulebook.switch(rule, on)
+            await self._rulebook.switch(rule, on)
         except NotFound as error:
             raise ControlError(ErrorCode.NOT_FOUND, str(error)) from None
         return {}

