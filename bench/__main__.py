@@ -39,12 +39,8 @@ def main() -> int:
         where = options.captures or captures_folder()
         with tempfile.TemporaryDirectory(dir=where, prefix="wsinspect-bench-") as folder:
             touch_memory(Path(folder))
-            for tls in (False, True):
-                chosen = [row for row in rows if row.tls is tls]
-                if chosen:
-                    dropped += run(
-                        chosen, names, results, tls, Path(folder), options.rounds, options.duration
-                    )
+            for chosen in alike(rows):
+                dropped += run(chosen, names, results, Path(folder), options.rounds, options.duration)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 3
@@ -68,17 +64,24 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def alike(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows that one proxy can serve, in their order."""
+    groups: dict[tuple[bool, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.tls, row.rules].append(row)
+    return [*groups.values()]
+
+
 def run(
     rows: list[Row],
     names: list[str],
     results: dict[str, dict[str, list[Result]]],
-    tls: bool,
     folder: Path,
     rounds: int,
     duration_s: float,
 ) -> int:
-    """All rounds of the rows, each proxy fresh in each round; the reads dropped from the captures."""
-    port = free_port()
+    """All rounds of rows that are alike, each proxy fresh in each; the reads dropped from the captures."""
+    port, tls, rules = free_port(), rows[0].tls, rows[0].rules
     cert, key, _ = certificate()
     words = [str(build()), "server", "--port", str(port)]
     dropped = 0
@@ -86,7 +89,7 @@ def run(
         server.listens(port)
         for number in range(1, rounds + 1):
             for name in names:
-                proxy = proxies.start(name, port, tls=tls, capture=folder / "bench.wscap")
+                proxy = proxies.start(name, port, tls=tls, rules=rules, capture=folder / "bench.wscap")
                 try:
                     one_round(number, rows, proxy, results, duration_s)
                 finally:

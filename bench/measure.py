@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from bench import messages
 from bench.proxies import Proxy
 from bench.rows import Row
 from bench.tools import BenchError, build
@@ -61,6 +62,9 @@ def _client(row: Row, proxy: Proxy, words: list[str]) -> subprocess.Popen[str]:
 
 def _load(row: Row, proxy: Proxy, duration_s: float) -> Result:
     words = row.client.split()
+    if row.rules:
+        sent, rewritten = messages.files()
+        words += ["--messages", str(sent), "--answers", str(rewritten if _rewrites(row, proxy) else sent)]
     if row.measure == "kb_per_million":
         _warm_up(row, proxy, words)
     if "--dur" not in words:
@@ -91,6 +95,10 @@ def _load(row: Row, proxy: Proxy, duration_s: float) -> Result:
         us_per_message=cpu * 1e6 / end["messages"] if proxy.process is not None else None,
         faults=end.get("mismatches", 0) + end.get("early_closes", 0),
     )
+
+
+def _rewrites(row: Row, proxy: Proxy) -> bool:
+    return row.rewrites and proxy.ruled
 
 
 def _warm_up(row: Row, proxy: Proxy, words: list[str]) -> None:

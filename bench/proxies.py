@@ -39,6 +39,8 @@ class Proxy:
     """More arguments for the load client."""
     capture: Path | None = None
     """What wsinspect writes."""
+    ruled: bool = False
+    """It runs with rules."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,19 +70,27 @@ def available() -> list[str]:
     return [*names, "stock", "wsinspect"]
 
 
-def start(name: str, upstream: int, *, tls: bool, capture: Path, logs: Path | None = None) -> Proxy:
-    """Raises BenchError where it does not come up. `logs`: the folder for its log."""
+def start(
+    name: str, upstream: int, *, tls: bool, capture: Path, rules: str = "", logs: Path | None = None
+) -> Proxy:
+    """Raises BenchError where it does not come up.
+
+    `rules`: a file of `bench/rules`, for wsinspect alone. `logs`: the folder for its log.
+    """
     if name == "direct":
         return Proxy(name, upstream, None)
     port = free_port()
     command = _command(name, port, upstream, tls=tls, capture=capture)
+    ruled = bool(rules) and name == "wsinspect"
+    if ruled:
+        command += ["--rules", str(HERE / "rules" / rules)]
     process = Process(name, command, {"BENCH_NODE": str(BUILD)}, logs)
     try:
         process.listens(port)
     except Exception:
         process.stop()
         raise
-    return Proxy(name, port, process, capture=capture if name == "wsinspect" else None)
+    return Proxy(name, port, process, capture=capture if name == "wsinspect" else None, ruled=ruled)
 
 
 def _command(name: str, port: int, upstream: int, *, tls: bool, capture: Path) -> list[str]:

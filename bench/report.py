@@ -36,8 +36,10 @@ def verdict(row: Row, results: Results) -> str:
         (ratio(row, results, "relay"), row.relay_must, row.relay_aim),
         (median(results[row.key].get("wsinspect", [])), row.most, row.most_aim),
     ]
-    held = [each for each in results[row.key].get("wsinspect", []) if each.alive is not None]
-    words = {"missed"} if any(each.faults for each in held) else set()
+    words = {"missed"} if any(each.faults for each in results[row.key].get("wsinspect", [])) else set()
+    if row.mockttp_aim is not None:
+        beaten = ratio(row, results, "mockttp")
+        words.add("aim" if beaten is not None and beaten >= row.mockttp_aim else "must")
     for found, must, aim in checks:
         if found is None or must is None:
             continue

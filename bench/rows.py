@@ -29,8 +29,14 @@ class Row:
     most: float | None = None
     """wsinspect's own figure, at most."""
     most_aim: float | None = None
+    mockttp_aim: float | None = None
+    """At least that many times mockttp with message events, where that is installed."""
     once: bool = False
     """In the first round alone, since it takes a minute."""
+    rules: str = ""
+    """wsinspect runs with this file of `bench/rules`, and the messages are those of `bench.messages`."""
+    rewrites: bool = False
+    """Its rules change each message: what comes back must be that. Other proxies pass it on as it is."""
 
     @property
     def small_is_good(self) -> bool:
@@ -39,6 +45,7 @@ class Row:
 
 ECHO = "--scenario echo --size 64"
 PING = "--scenario pingpong --size 64"
+JSON = "--scenario echo --window 1024"
 
 ROWS = [
     Row("echo1", "echo 64 B, one connection, pipelined", "msg_per_s", f"{ECHO} --window 1024",
@@ -61,6 +68,10 @@ ROWS = [
         "--scenario beat --conns 5000 --every 5 --dur 60", stock_must=1.2, once=True),
     Row("grow", "memory growth per million messages", "kb_per_million",
         f"{ECHO} --window 256 --count 8000000 --dur 20", most=2048),
+    Row("rules20", "20 rules that look into each JSON message of 150 B, none matching", "msg_per_s", JSON,
+        stock_must=25, stock_aim=25, mockttp_aim=1, rules="inspect.yaml"),
+    Row("rewrite", "each JSON message of 150 B rewritten, there and back", "msg_per_s", JSON,
+        stock_must=10, stock_aim=20, rules="rewrite.yaml", rewrites=True),
     # The last one, since no proxy is left after it.
     Row("lag", "what the capture lacks after SIGKILL, in time", "lag_ms",
         f"{ECHO} --window 1024 --warm 0 --dur 30", most=200, most_aim=50),
