@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -207,9 +208,14 @@ def json_test(reading: Reading, node: Node) -> Predicate:
         case Items():
             return OneOf(values.several(reading, node, lambda each: json_test(reading, each)))
         case Pairs():
-            if not any(key.text in JSON_OPERATORS or key.text in _SLIPS for key, _ in node.pairs):
+            if not any(_means_an_operator(key.text) for key, _ in node.pairs):
                 raise Wrong(node, "a test is wanted here; to compare with an object write {equals: {…}}")
             return _operators(reading, node, JSON_OPERATORS, lambda name, at: _json(reading, name, at))
+
+
+def _means_an_operator(name: str) -> bool:
+    """Or is so near to one that it is hardly a name of an object to compare with."""
+    return name in _SLIPS or bool(difflib.get_close_matches(name, JSON_OPERATORS, 1, cutoff=0.75))
 
 
 def _bare_json(scalar: Scalar) -> Predicate:
