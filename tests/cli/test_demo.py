@@ -46,6 +46,18 @@ def test_summary_names_drops(silence_ns: int, words: str, tmp_path: Path) -> Non
     assert line == f"#1 ws://host/␛[31malerts  {words}, without a Close"
 
 
+def test_summary_says_which_rule_ended_a_connection(tmp_path: Path) -> None:
+    """It named a side, which had done nothing."""
+    ended = Ended(side=Side.CLIENT, how=How.INSPECTOR, detail="reset by rule gone")
+    records = [
+        FactRecord(1, 1, Requested(url="ws://host/")),
+        FactRecord(1, 2, Opened()),
+        FactRecord(1, 3, ended),
+    ]
+    *_, line = summary_lines(write_capture(tmp_path / "a.wscap", records))
+    assert line.startswith("#1 ws://host/  dropped: wsinspect ended it (reset by rule gone) after ")
+
+
 def test_summary_counts_violations_and_gaps(tmp_path: Path) -> None:
     records = [*session()[:2], read(b"\x8b\x00"), read(b"\x81\x02hi", offset=12, frame=4)]
     text = "\n".join(summary_lines(write_capture(tmp_path / "a.wscap", records)))

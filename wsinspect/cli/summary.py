@@ -11,7 +11,7 @@ from wsinspect.capture.summary import ConnectionSummary, Summary
 from wsinspect.capture.timeline import FactEvent, FrameEvent, Timeline
 from wsinspect.decode.printable import clean
 from wsinspect.formats.lines import human_size
-from wsinspect.model import ConnectionState, Ended, Ruled, Side
+from wsinspect.model import ConnectionState, Ended, How, Ruled, Side
 
 TOLERANCE = 1.2
 """A timer fires late under load: up to this many times its limit still counts as the limit."""
@@ -98,12 +98,18 @@ def _read(capture: Path) -> tuple[Summary, dict[int, int]]:
 
 def _drop(connection: ConnectionSummary, quiet_s: float, idle_limit_s: float | None) -> str:
     first = connection.ended_first
-    who = f"the {first.side.word} ended it by {first.how.value}" if first else "both sides are gone"
+    who = _who(first) if first else "both sides are gone"
     by_server = first is not None and first.side is Side.SERVER
     at_limit = idle_limit_s is not None and idle_limit_s <= quiet_s <= idle_limit_s * TOLERANCE
     why = "dropped at its idle limit" if by_server and at_limit else "dropped"
     silence = f"after {quiet_s:.1f} s of silence, without a Close"
     return f"#{connection.conn} {clean(connection.url)}  {why}: {who} {silence}"
+
+
+def _who(first: Ended) -> str:
+    if first.how is How.INSPECTOR:
+        return f"wsinspect ended it{clean(f' ({first.detail})' if first.detail else '')}"
+    return f"the {first.side.word} ended it by {first.how.value}"
 
 
 def _counts(counts: Counter[ConnectionState] | Counter[str]) -> str:
