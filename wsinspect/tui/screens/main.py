@@ -305,7 +305,8 @@ class MainScreen(Screen[None]):
         if detail.frame is None:
             return f"{detail.line.kind.capitalize()}  #{detail.line.conn}", pages_of(detail), ""
         arrow = "→" if detail.frame.side == 0 else "←"
-        title = f"Frame {detail.frame.number:,}  #{detail.line.conn} {arrow} {detail.line.kind}"
+        what = f"Frame {detail.frame.number:,}" if detail.frame.number else "Frame of ours"
+        title = f"{what}  #{detail.line.conn} {arrow} {detail.line.kind}"
         return title, pages_of(detail), frame_summary(detail)
 
     def action_detail_tab(self, step: int) -> None:
