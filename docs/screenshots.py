@@ -1,4 +1,4 @@
-"""Make the pictures in docs/images/ from the real program: `uv run python docs/screenshots.py`.
+"""Make the pictures in docs/images/ from the real program: `uv run python docs/screenshots.py [NAME …]`.
 
 The demo's services and clients talk through a real proxy, and the real screen reads its capture. An exported
 SVG is made self-contained (Textual refers to a web font) and is painted as PNG by a headless Chromium, where
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from wsinspect.control.client import ControlClient
 from wsinspect.control.launch import launch_proxy
@@ -28,32 +29,45 @@ from wsinspect.tui.capture_source import CaptureSource
 from wsinspect.tui.source import LogLine
 
 IMAGES = Path(__file__).with_name("images")
-LARGE, SMALL = (150, 44), (80, 24)
+LARGE, MIDDLE, SMALL = (150, 44), (130, 36), (80, 24)
 TIMEOUT_S = 60.0
 FONTS = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PORT = 8080
-SCALE = {"screen": 0.8, "screen-small": 1.0}
+SCALE = {"screen": 0.8, "screen-small": 1.0, "verdict": 0.8}
 """Pixels of the PNG for each of the SVG: sharp on GitHub, and still small."""
 
 
-def main() -> int:
+def main(names: list[str]) -> int:
+    """The named pictures, or all of them."""
     IMAGES.mkdir(exist_ok=True)
-    with demo_capture() as (capture, client):
-        asyncio.run(take_pictures(capture, client))
-    for svg in sorted(IMAGES.glob("*.svg")):
-        paint(svg)
+    wanted = names or list(SCALE)
+    for ruled in (False, True):
+        pictures = [each for each in PICTURES if each.name in wanted and each.ruled == ruled]
+        if pictures:
+            with demo_capture(ruled=ruled) as (capture, client):
+                for picture in pictures:
+                    asyncio.run(take(picture, capture, client))
+    for name in wanted:
+        paint(IMAGES / f"{name}.svg")
     return 0
 
 
 @contextmanager
-def demo_capture() -> Iterator[tuple[Path, ControlClient]]:
-    """The demo's world behind a proxy; the capture that grows, and the way to the proxy."""
+def demo_capture(*, ruled: bool) -> Iterator[tuple[Path, ControlClient]]:
+    """The demo's world behind a proxy, under the tutorial's first rule where `ruled`.
+
+    The capture that grows, and the way to the proxy.
+    """
     world = DemoThread()
     with tempfile.TemporaryDirectory() as folder:
-        capture = Path(folder) / "demo.wscap"
+        capture, rules = Path(folder) / "demo.wscap", Path(folder) / "cheap.yaml"
+        rules.write_text(first_rule())
         settings = ProxySettings(
-            modes=[f"reverse:http://127.0.0.1:{world.start()}"], listen_port=PORT, capture=capture
+            modes=[f"reverse:http://127.0.0.1:{world.start()}"],
+            listen_port=PORT,
+            capture=capture,
+            rules=[rules] if ruled else [],
         )
         try:
             with launch_proxy(settings.arguments()) as launched, ControlClient(launched.hello.pid) as client:
@@ -64,27 +78,21 @@ def demo_capture() -> Iterator[tuple[Path, ControlClient]]:
             world.stop()
 
 
-async def take_pictures(capture: Path, client: ControlClient) -> None:
-    await take("screen", capture, client, LARGE, choose_json)
-    await take("screen-small", capture, client, SMALL, follow)
+def first_rule() -> str:
+    """The first file of the tutorial."""
+    return Path(__file__).with_name("rules.md").read_text().partition("```yaml\n")[2].partition("```")[0]
 
 
-async def take(
-    name: str,
-    capture: Path,
-    client: ControlClient,
-    size: tuple[int, int],
-    then: Callable[[InspectorApp], object],
-) -> None:
-    """One picture: wait until there is enough to see, do `then`, and wait until all of it is drawn."""
+async def take(picture: Picture, capture: Path, client: ControlClient) -> None:
+    """Wait until there is enough to see, do what the picture asks for, and wait until all of it is drawn."""
     source = CaptureSource(capture, client)
     app = InspectorApp(source)
-    async with app.run_test(size=size):
+    async with app.run_test(size=picture.size):
         await until(lambda: app.main.is_mounted and there_is_enough(app))
-        then(app)
+        picture.then(app)
         await asyncio.sleep(0.5)
         await until(lambda: all_is_drawn(app))
-        path = IMAGES / f"{name}.svg"
+        path = IMAGES / f"{picture.name}.svg"
         app.export_svg(path)
         path.write_text(self_contained(path.read_text()))
     source.close()
@@ -108,20 +116,23 @@ def there_is_enough(app: InspectorApp) -> bool:
 
 
 def choose_json(app: InspectorApp) -> None:
-    """Pause in the middle of lively traffic, on a JSON frame with something in it."""
+    """Pause in the middle of lively traffic, on a compressed change of the order book."""
+    wishes = ('"type":"diff"', '"type":"message"', '"type":"tick"')
+    choose(app, *(lambda line, wish=wish: wish in line.preview for wish in wishes))
+
+
+def choose_verdict(app: InspectorApp) -> None:
+    """Pause on a message that a rule changed; its detail begins with the verdict."""
+    choose(app, lambda line: "modified" in line.flags)
+
+
+def choose(app: InspectorApp, *wishes: Callable[[LogLine], bool]) -> None:
+    """Select a row in the lower half, by the first wish that one of them meets."""
     log = app.main.log_list
     log.set_follow(False)
-    index = best_row([log.line_at(index) for index in log.shown()])
-    log.select(log.shown()[0] + index)
-
-
-def best_row(lines: list[LogLine]) -> int:
-    """A compressed change of the order book, in the lower half."""
-    for wish in ('"type":"diff"', '"type":"message"', '"type":"tick"'):
-        for index in range(len(lines) - 4, 3, -1):
-            if wish in lines[index].preview:
-                return index
-    return len(lines) - 1
+    lines = [log.line_at(index) for index in log.shown()]
+    found = (index for wish in wishes for index in range(len(lines) - 4, 3, -1) if wish(lines[index]))
+    log.select(log.shown()[0] + next(found, len(lines) - 1))
 
 
 def follow(app: InspectorApp) -> None:
@@ -137,7 +148,8 @@ def all_is_drawn(app: InspectorApp) -> bool:
         return True
     row = log.selected_row
     frame = None if row is None else app.source.detail(row).frame
-    return frame is not None and f"Frame {frame.number} " in str(app.main.detail.border_title)
+    shown = str(app.main.detail.border_title)
+    return frame is not None and (f"Frame {frame.number} " in shown or "of ours" in shown)
 
 
 def self_contained(svg: str) -> str:
@@ -177,5 +189,19 @@ def paint(svg: Path) -> None:
     print(png, png.stat().st_size // 1024, "kB")
 
 
+class Picture(NamedTuple):
+    name: str
+    size: tuple[int, int]
+    then: Callable[[InspectorApp], object]
+    ruled: bool = False
+
+
+PICTURES = (
+    Picture("screen", LARGE, choose_json),
+    Picture("screen-small", SMALL, follow),
+    Picture("verdict", MIDDLE, choose_verdict, ruled=True),
+)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
