@@ -47,7 +47,8 @@ def test_stall() -> None:
     act = action("stall", from_=(Side.SERVER,), for_=30_000.0, after=100.0)
     plan = plan_of(FakeTalk().turn("x"), act)
     assert plan.effects == (Stall("r", (Side.SERVER,), 100.0, 30_000.0, ends_pass=True),)
-    assert act.explain() == "swallow all that the server sends for 30 s after 100 ms"
+    assert act.explain() == "keep back for 30 s, then deliver, all that the server sends after 100 ms"
+    assert plan.hits[0].did == ("stall the server for 30 s",)
     half = action("stall", how="half-open")
     assert plan_of(FakeTalk().opening(), half).effects == (Stall("r", BOTH, ends_pass=False),)
     assert half.explain() == "swallow, ends included, all that both sides send"
