@@ -481,14 +481,68 @@ def test_the_capture_says_what_is_over() -> None:
     ]
 
 
-def test_a_black_hole_stays_one() -> None:
-    """What it swallowed is lost, so that what comes later could not be understood."""
+@pytest.mark.parametrize("how", ["black-hole", "half-open"])
+@pytest.mark.parametrize("deflate", [None, DeflateParams()], ids=["plain", "compressed"])
+def test_a_stall_for_good_is_over_once_its_rule_is_gone(how: str, deflate: DeflateParams | None) -> None:
+    """What came meanwhile arrives, as it does when a firewall lets a line pass again."""
+    play = Ruled(when_text(f"stall: {{from: server, how: {how}}}"), deflate=deflate)
+    for text in ("go", "one", "two"):
+        play.say(S, text)
+    assert play.texts_to(C) == ["go"]
+    play.reload(OTHER)
+    assert play.texts_to(C) == ["go", "one", "two"]
+    play.say(S, "three")
+    play.end(S)
+    assert play.texts_to(C)[-1] == "three"
+    assert play.ends_to(C) == [Finish.FIN]
+
+
+def test_an_end_that_vanished_comes_with_the_rest_once_the_rule_is_gone() -> None:
+    play = Ruled(when_text("stall: {from: server, how: half-open}"))
+    for text in ("go", "last words"):
+        play.say(S, text)
+    play.end(S)
+    assert play.ends_to(C) == []
+    play.reload(OTHER)
+    assert play.texts_to(C) == ["go", "last words"]
+    assert play.ends_to(C) == [Finish.FIN]
+    assert not play.session.owes_end(C)
+
+
+def test_a_stall_stays_where_it_has_swallowed_too_much() -> None:
     play = Ruled(when_text("stall: server"))
     play.say(S, "go")
-    play.say(S, "lost")
+    for _ in range(5):
+        play.say(S, "x" * (1 << 20))
     play.reload(OTHER)
-    play.say(S, "lost too")
-    assert "lost too" not in play.texts_to(C)
+    play.say(S, "after a hole")
+    assert play.texts_to(C) == ["go"]
+    assert play.codes() == ["discarded", "stalled"]
+
+
+def test_after_a_close_nothing_follows_though_the_stall_is_over() -> None:
+    """A Close of ours that was swallowed too must be the last frame when it comes back."""
+    stall_and_close = """
+        - {id: dark, when: {text: go}, then: [stall: server]}
+        - {id: bye, when: {text: bye}, then: [close: {to: client}, drop]}
+    """
+    play = Ruled(stall_and_close)
+    for text in ("go", "one", "bye", "two"):
+        play.say(S, text)
+    play.reload(OTHER)
+    play.say(S, "three")
+    assert play.texts_to(C) == ["go", "one", "<close \x03\ufffd>"]
+
+
+def test_a_stall_for_a_time_does_not_take_one_for_good_along() -> None:
+    dark = "- {id: dark, when: {text: go}, then: [stall: server]}"
+    play = Ruled(f"{dark}\n- {{id: pause, when: {{text: wait}}, then: [stall: {{from: server, for: 1s}}]}}")
+    for text in ("go", "wait", "one"):
+        play.say(S, text)
+    play.reload(dark)
+    assert play.texts_to(C) == ["go"]
+    play.reload(OTHER)
+    assert play.texts_to(C) == ["go", "wait", "one"]
 
 
 def test_no_rules_at_all_any_more() -> None:

@@ -203,9 +203,9 @@ class SlowClose:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """The rule is gone: what it asked of the line is over (Throttle, Slice, LimitData, SlowClose, a Stall for
-    a while), and so is what it would still send or end later. A Stall for good stays: what it swallowed is
-    lost.
+    """The rule is gone: what it asked of the line is over (Throttle, Slice, LimitData, SlowClose, Stall), and
+    so is what it would still send or end later. A Stall for good has its first bytes still (`STALL_KEPT`);
+    where it has swallowed more, or let an end pass, it stays.
     """
 
     rule: str

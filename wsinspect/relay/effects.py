@@ -151,6 +151,11 @@ class Effects:
                 path.slow_end_ms = 0.0
             elif what is Stall:
                 line.stalled_until_ns = 0
+                if not path.way.severed and not line.lift():
+                    text = (
+                        f"too much of what the {sender.word} sent is lost: it stays stalled, without {rule}"
+                    )
+                    self._ruling.book.say("stalled", text, now_ns, side=sender, level="warning")
 
     def _send(self, send: Send, now_ns: int, left: int | None, due_ns: int) -> None:
         """Put it out, and plan the next time."""
@@ -181,11 +186,13 @@ class Effects:
     def _stall(self, stall: Stall, now_ns: int) -> None:
         for sender in stall.senders:
             line = self._ruling.path(sender, now_ns).way.line
-            if stall.for_ms > 0:
-                self._lasting[Stall, sender] = stall.rule
+            if stall.for_ms <= 0:
+                line.black_out(Swallow.BYTES if stall.ends_pass else Swallow.ALL, keep=True)
+            elif line.swallow is Swallow.NOTHING:
                 line.stalled_until_ns = max(line.stalled_until_ns, now_ns + round(stall.for_ms * 1e6))
             else:
-                line.black_out(Swallow.BYTES if stall.ends_pass else Swallow.ALL)
+                continue  # stalled for good by another rule
+            self._lasting[Stall, sender] = stall.rule
         if stall.then_fin_ms is not None:
             self._later(now_ns + round(stall.then_fin_ms * 1e6), _BothFin(stall.rule), now_ns, None)
 

@@ -18,8 +18,14 @@ _CREDIT_NS = 100_000_000
 """A timer may come so late without costing the line its rate."""
 
 
+STALL_KEPT = 4 << 20
+"""Bytes that a stall for good swallows and still has, for when its rule is taken away."""
+_EACH = 64
+"""Of memory that each piece takes beside its bytes."""
+
+
 class Swallow(enum.Enum):
-    """What goes nowhere, for good."""
+    """What goes nowhere."""
 
     NOTHING = "nothing"
     BYTES = "bytes"
@@ -46,6 +52,11 @@ class Line:
         self._queue: deque[Output] = deque()
         self._start = 0
         """Of the first bytes in the queue what has gone out."""
+        self._swallowed: list[Output] | None = None
+        """What `lift` brings back; None: what was swallowed is gone."""
+        self._swallowed_size = 0
+        self._finished = False
+        """Nothing but an end follows what was put."""
         self._free_ns = 0
         """When the next piece may go."""
 
@@ -59,7 +70,7 @@ class Line:
         """It need not be there: nothing is spoiled, and nothing waits."""
         return not (
             self._queue or self._slice or self.bytes_per_s is not None or self.limit_left is not None
-            or self.stalled_until_ns or self.swallow is not Swallow.NOTHING
+            or self.stalled_until_ns or self.swallow is not Swallow.NOTHING or self._finished
         )  # fmt: skip
 
     @property
@@ -81,27 +92,57 @@ class Line:
         self._slice = wanted
         self._rng = random.Random(wanted.seed if wanted is not None else 0)
 
-    def black_out(self, swallow: Swallow) -> None:
-        """From here on this goes nowhere, nor does what waits."""
+    def black_out(self, swallow: Swallow, *, keep: bool = False) -> None:
+        """From here on this goes nowhere, nor does what waits. `keep`: `lift` can undo it."""
+        if not keep:
+            self._swallowed = None
+        elif self.swallow is Swallow.NOTHING:
+            self._swallowed, self._swallowed_size = [], 0
         self.swallow = swallow
-        waiting, start = [*self._queue], self._start
-        self._queue.clear()
-        self._start = self.kept_bytes = 0
-        for number, each in enumerate(waiting):
-            self.put(each[start if not number else 0 :] if isinstance(each, bytes) else each)
+        for each in self.rest():
+            self.put(each)
+
+    def lift(self) -> bool:
+        """What was swallowed goes on, and what comes. False where it is gone: nothing can follow it."""
+        if self.swallow is Swallow.NOTHING:
+            return True
+        if self._swallowed is None:
+            return False
+        self.swallow, self.swallowed_end = Swallow.NOTHING, False
+        self._queue += self._swallowed
+        self.kept_bytes += sum(len(each) for each in self._swallowed if isinstance(each, bytes))
+        self._swallowed = None
+        return True
+
+    def finish(self) -> None:
+        """Nothing but an end follows what has been put; what is on its way still goes."""
+        self._finished = True
 
     def put(self, output: Output) -> None:
         """Next in order."""
-        match self.swallow, output:
-            case Swallow.NOTHING, bytes():
+        if isinstance(output, bytes):
+            if self._finished:
+                self.swallowed_bytes += len(output)
+            elif self.swallow is Swallow.NOTHING:
                 self.kept_bytes += len(output)
                 self._queue.append(output)
-            case _, bytes():
+            else:
                 self.swallowed_bytes += len(output)
-            case Swallow.ALL, _:
-                self.swallowed_end = True
-            case _:
-                self._queue.append(output)
+                self._keep(output, len(output))
+        elif self.swallow is Swallow.ALL:
+            self.swallowed_end = True
+            self._keep(output, 0)
+        else:
+            self._swallowed = None  # it has overtaken that
+            self._queue.append(output)
+
+    def _keep(self, output: Output, size: int) -> None:
+        if self._swallowed is None:
+            return
+        self._swallowed.append(output)
+        self._swallowed_size += size + _EACH
+        if self._swallowed_size > STALL_KEPT:
+            self._swallowed = None
 
     def flow(self, now_ns: int, out: list[Output]) -> None:
         """Move to `out` what may go by now."""

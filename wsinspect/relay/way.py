@@ -154,6 +154,7 @@ class WayOut:
 
     def take_back(self, now_ns: int) -> list[Output]:
         """What waits, as it came, in the order in which it came."""
+        self.line.lift()
         back = self.line.rest()
         for unit in self.outlet.take_all():
             self._holds.overtaken(unit, now_ns)
@@ -295,8 +296,7 @@ class WayOut:
         """Nothing but the sender's end follows what went out last."""
         self._final = False
         self._waiting.clear()
-        if self.line.swallow is Swallow.NOTHING:
-            self.line.swallow = Swallow.BYTES  # what is on the line still goes
+        self.line.finish()
         for unit in self.outlet.take_all():
             if isinstance(unit.what, Ending):
                 self.outlet.add(unit, now_ns)

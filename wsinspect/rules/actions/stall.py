@@ -13,10 +13,11 @@ from wsinspect.rules.turn import Turn
 class StallAction(Action):
     word = "stall"
     doc = (
-        "What a side sends is taken, recorded, and does not arrive, as on a line that a firewall forgot. With "
-        "`for` it arrives after that time, ends too, all in order, as TCP would send it again. Without it "
-        "nothing arrives any more: a black hole still passes an end on; of a half-open connection the other "
-        "side hears nothing at all."
+        "What a side sends is taken, recorded, and does not arrive, as on a line that a firewall forgot. "
+        "With `for` it arrives after that time, ends too, all in order, as TCP would send it again. Without"
+        " it nothing arrives any more: a black hole still passes an end on; of a half-open connection the "
+        "other side hears nothing at all. Once the rule is gone or off, what came meanwhile arrives, where "
+        "it was less than 4 MiB and no end has passed."
     )
     example = "stall: {from: server, for: 30s}"
     fields = (
