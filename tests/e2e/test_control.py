@@ -113,6 +113,9 @@ async def test_close_sends_a_close_frame_to_both(stage: Stage, tls: bool) -> Non
         assert (frame.opcode, frame.payload) == (Opcode.CLOSE, payload)
         assert (frame.mask is not None) == (side is Side.CLIENT)
         assert end.ends == []  # ending TCP is left to the peers
+    # RFC 6455 5.5.1: nothing follows a Close; answers go nowhere, and ends pass
+    both.client.send(encode_frame(1, b"too late", mask=MASK) + encode_frame(8, payload, mask=MASK))
+    both.server.send(encode_frame(1, b"too late"))
     again = await wsinspect("ctl", "send", str(conn), "too late", "--proxy", pid_of(stage))
     assert again.code == 3
     assert "Close" in again.err
@@ -121,6 +124,12 @@ async def test_close_sends_a_close_frame_to_both(stage: Stage, tls: bool) -> Non
         ("close", "c2s", 4321, "enough"),
         ("close", "s2c", 4321, "enough"),
     ]
+    both.server.fin()
+    await both.client.until(lambda end: end.ends == ["fin"])
+    both.client.fin()
+    await both.server.until(lambda end: end.ends == ["fin"])
+    assert bytes(both.client.received) == encode_frame(8, payload)
+    assert only_frame(Side.CLIENT, bytes(both.server.received)).payload == payload
 
 
 async def test_close_for_one_side_leaves_the_other_alone(stage: Stage) -> None:

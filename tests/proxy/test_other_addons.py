@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.proxy.conftest import Opened
+from tests.proxy.conftest import Opened, open_through, staged
 from tests.proxy.raw import TIMEOUT_S, RawServer, raw_connect, request, response
 from tests.proxy.running import RunningProxy, facts, free_port
 from wsinspect.capture.timeline import FrameEvent, MessageEvent
+from wsinspect.control.client import ControlClient
 from wsinspect.model import Ended, How, Notice, Side
 from wsinspect.model import Opened as OpenedFact
 from wsinspect.wire.deflate import DeflateParams, Deflater
@@ -199,6 +200,29 @@ async def test_flow_kill_in_a_message_hook_ends_the_connection(tmp_path: Path) -
             end.close()
         events = await mitmdump.over(both.target)
         assert {end.how for end in facts(events, Ended)} == {How.INSPECTOR}
+
+
+@pytest.mark.slow
+async def test_nothing_follows_a_close_of_ours_through_hooks_either(tmp_path: Path) -> None:
+    """In a proxy of our own with such a script: mitmdump has no control socket."""
+    (tmp_path / "script.py").write_text(EDITS_MESSAGES)
+    for stage in staged(tmp_path, "-s", str(tmp_path / "script.py")):
+        both = await open_through(stage, client_tls=False, server_tls=False)
+        both.server.send(encode_frame(1, b"half of ", fin=False))
+        events = await stage.proxy.until(
+            lambda events: any(isinstance(each, FrameEvent) for each in events), both.target
+        )
+        assert [notice.code for notice in facts(events, Notice)] == ["hooks"]
+        with ControlClient(stage.proxy.process.pid) as control:
+            assert control.close_connection(events[0].conn, 1001, "", (Side.CLIENT,)) == "sent"
+        close = encode_frame(8, b"\x03\xe9")
+        assert await both.client.got(4) == close
+        both.server.send(encode_frame(0, b"it") + encode_frame(1, b"plain"))
+        both.server.fin()
+        await both.client.until(lambda end: "fin" in end.ends)
+        assert both.client.received == close
+        both.client.close()
+        await stage.proxy.over(both.target)
 
 
 @pytest.mark.slow

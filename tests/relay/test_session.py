@@ -151,6 +151,23 @@ def test_nothing_is_injected_behind_a_close() -> None:
     assert play.inject(C).startswith("refused")
 
 
+def test_nothing_follows_a_close_that_was_injected_but_the_end() -> None:
+    """RFC 6455 5.5.1; the other direction goes on."""
+    play = Play()
+    play.receive(S, text[:3])
+    assert play.inject(S, 8, b"\x03\xe8") == "waiting for what is before it"
+    play.receive(S, text[3:] + text)
+    assert play.bytes_to(C) == text + encode_frame(8, b"\x03\xe8")
+    play.receive(S, text)
+    play.receive(C, masked)
+    play.end(S, How.FIN)
+    assert play.got[C][-1] is Finish.FIN
+    assert play.bytes_to(C) == text + encode_frame(8, b"\x03\xe8")
+    assert play.bytes_to(S) == masked
+    assert sum(isinstance(each, Read) and each.side is S for each in play.records) == 3, "all is captured"
+    assert [fact.code for fact in play.facts() if isinstance(fact, Notice)] == ["discarded"]
+
+
 def test_an_injection_that_never_found_a_boundary_is_said() -> None:
     play = Play()
     play.receive(S, text[:3])

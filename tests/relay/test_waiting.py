@@ -95,6 +95,15 @@ def test_a_close_and_an_end_wait_behind_data_and_pings_before_them() -> None:
     assert not play.session.owes_end(C)
 
 
+def test_a_close_that_somebody_asks_for_waits_behind_data_too() -> None:
+    play = Play(Script({"late": LATE}))
+    play.say(S, "late one")
+    assert play.inject(S, 8, b"\x03\xe8").text == "waiting for what is before it"
+    play.say(S, "behind it")
+    play.wait(200)
+    assert play.texts_to(C) == ["late one", "<close \x03\ufffd>"]
+
+
 def test_a_reset_discards_what_waits_and_is_mirrored() -> None:
     play = Play(Script({"late": LATE}))
     late = play.say(S, "late one")

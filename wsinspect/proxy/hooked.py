@@ -80,12 +80,12 @@ class HookedRelay(LayerRelay):
         self._gates = (Gate(Side.CLIENT, deflate), Gate(Side.SERVER, deflate))
         self._encoders = tuple(Encoder(side, deflate, _new_key) for side in Side)
         self._queues: tuple[list[Inject], list[Inject]] = ([], [])
-        """Injections that wait for the end of a message too large to hold."""
+        """Injections that wait for the end of a message too large to hold; a Close is the session's."""
         self._kept_bytes = 0
         self._said: set[str] = set()
 
     def command(self, command: Command) -> Answer:
-        if not isinstance(command, Inject):
+        if not isinstance(command, Inject) or command.last:
             return super().command(command)
         refusal = self.session.refusal(command)
         queue = self._queues[command.side]
@@ -194,6 +194,8 @@ class HookedRelay(LayerRelay):
         yield from super()._outputs()
         for side in Side:
             gate, queue = self._gates[side], self._queues[side]
+            if self.session.direction(side).close_injected:
+                queue.clear()  # nothing follows a Close of ours
             while queue and gate.between_messages and not self._finished:
                 each = queue.pop(0)
                 data = encode_frame(each.opcode, each.payload, mask=each.mask)
@@ -203,6 +205,8 @@ class HookedRelay(LayerRelay):
                 yield commands.SendData(self._conn(side.other), data)
 
     def _before_end(self, to: Side) -> Iterator[commands.Command]:
+        if self.session.direction(to.other).close_injected:
+            return
         for rest in self._gates[to.other].rest():
             yield commands.SendData(self._conn(to), rest)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsinspect.model import Side
+from wsinspect.model import Opcode, Side
 
 
 @dataclass(slots=True, frozen=True)
@@ -21,8 +21,11 @@ class Inject:
     """Which wanted it, where none but a rule did."""
     captured: bytes | None = None
     """The capture has this payload in its place."""
-    last: bool = False
-    """What `side` sends after it goes nowhere, but for its end: a Close that must be the last (5.5.1)."""
+
+    @property
+    def last(self) -> bool:
+        """What `side` sends after it goes nowhere, but for its end: a Close must be the last (5.5.1)."""
+        return self.opcode == Opcode.CLOSE
 
 
 @dataclass(slots=True, frozen=True)

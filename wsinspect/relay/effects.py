@@ -180,7 +180,7 @@ class Effects:
         payload = b"" if close.code is None else encode_close(close.code, close.reason)
         for to in close.to:
             key = self._ruling.new_key() if to.other is Side.CLIENT else None
-            frame = Inject(to.other, Opcode.CLOSE, payload, key, rule=close.rule, last=True)
+            frame = Inject(to.other, Opcode.CLOSE, payload, key, rule=close.rule)
             self._ruling.inject(frame, now_ns)
 
     def _stall(self, stall: Stall, now_ns: int) -> None:

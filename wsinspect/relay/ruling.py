@@ -137,19 +137,21 @@ class Ruling:
         if refusal := direction.refusal:
             self.book.say("not-sent", f"a rule's frame was not sent: {refusal}", now_ns, side=frame.side)
             return False
+        self._put(path, frame, now_ns)
+        return True
+
+    def _put(self, path: SlowPath, frame: Inject, now_ns: int) -> None:
         if frame.last:
             path.close(frame)
         else:
             path.way.inject(frame)
         path.pump(now_ns)
-        return True
 
     def put_in(self, frame: Inject, now_ns: int) -> bool:
         """Somebody's frame, for the next boundary; whether it went out at once."""
         path = self.path(frame.side, now_ns)
-        path.way.inject(frame)
-        path.pump(now_ns)
-        return not path.way.waiting
+        self._put(path, frame, now_ns)
+        return path.way.closed if frame.last else not path.way.waiting
 
     def command(self, word: Word, now_ns: int) -> Answer:
         """Somebody's word about a held message."""

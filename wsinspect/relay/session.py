@@ -219,7 +219,8 @@ class Session:
                 if refusal := self.refusal(command):
                     return Answer(False, refusal)
                 sent = ruling.put_in(command, now_ns)
-                answer = Answer(True, "sent" if sent else "waiting for a boundary")
+                later = "waiting for what is before it" if command.last else "waiting for a boundary"
+                answer = Answer(True, "sent" if sent else later)
             case Release() | Edit() | DropHeld():
                 answer = ruling.command(command, now_ns)
             case _:
