@@ -417,3 +417,17 @@ def test_a_rule_hidden_by_one_that_stops_is_warned_of() -> None:
     ]
     with pytest.raises(BadRules):
         rules("- {id: r, when: {index: 0}, then: [drop]}")
+
+
+def test_a_close_code_that_no_frame_may_carry_is_warned_of() -> None:
+    """1006 and its like are what a library reports where no Close came; a frame with one is a violation."""
+    loaded = rules("""
+        - {id: r, when: {close-code: [1000, 1006]}, then: [tag: t]}
+        - {id: s, when: {close-code: 4000..4999}, then: [tag: t]}
+        - {id: t, when: {close-code: 999}, then: [tag: t]}
+    """)
+    assert [(each.line, each.text) for each in loaded.warnings] == [
+        (3, "close-code: 1006 must not stand in a Close frame: stands for an end without a Close frame"
+            " (RFC 6455 7.4)"),
+        (5, "close-code: 999 must not stand in a Close frame: codes below 1000 are not used (RFC 6455 7.4)"),
+    ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -51,6 +52,17 @@ class Amount:
 
     read: Callable[[str], float]
     say: Callable[[float], str]
+    low: float | None = None
+    high: float | None = None
+    """Among what values it lies."""
+
+    def within(self, bounds: units.Bounds, text: str) -> Within:
+        """The test of an interval, written so. Raises ValueError where no such number lies in it."""
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if bounds.intersection(units.Bounds(low, high)).empty:
+            raise ValueError(f"{text!r} is outside of {low:g} to {high:g}")
+        return Within(bounds, self.say)
 
 
 NUMBER = Amount(units.number, words.number)
@@ -179,7 +191,7 @@ def _bare_number(scalar: Scalar, amount: Amount, exact: bool) -> Predicate:
     bounds = units.bounds(text, amount.read)
     if not exact and bounds.low == bounds.high:
         raise ValueError(f'{text!r} would have to be met to the microsecond: write ">{text}" or a range')
-    return Within(bounds, amount.say)
+    return amount.within(bounds, text)
 
 
 def _number(reading: Reading, name: str, node: Node, amount: Amount) -> Predicate:
@@ -189,12 +201,17 @@ def _number(reading: Reading, name: str, node: Node, amount: Amount) -> Predicat
         case "in":
             return OneOf(values.several(reading, node, lambda each: _value(each, amount)))
         case _:
-            return Within(units.OPERATORS[name](values.of_text(node, amount.read)), amount.say)
+            return values.of_text(
+                node, lambda text: amount.within(units.OPERATORS[name](amount.read(text)), text)
+            )
 
 
 def _value(node: Node, amount: Amount) -> Predicate:
-    value = values.of_text(node, amount.read)
-    return Within(units.Bounds(value, value), amount.say)
+    def test(text: str) -> Predicate:
+        value = amount.read(text)
+        return amount.within(units.Bounds(value, value), text)
+
+    return values.of_text(node, test)
 
 
 # ------------------------------------------------------------------------------------------------ JSON

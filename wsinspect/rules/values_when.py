@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wsinspect.errors import did_you_mean
@@ -55,7 +56,7 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
         case Type.FOLDED_TEST:
             return text_test(reading, node, fold=True)
         case Type.NUMBER_TEST:
-            return number_test(reading, node, NUMBER)
+            return number_test(reading, node, replace(NUMBER, low=field.low, high=field.high))
         case Type.SIZE_TEST:
             return number_test(reading, node, SIZE)
         case Type.DURATION_TEST:
@@ -131,6 +132,8 @@ def _one(reading: Reading, kind: type[Condition], key: Scalar, value: Node) -> C
     except Wrong as error:
         error.text = f"{key.text}: {error.text}"
         raise
+    if reason := made.unlikely():
+        reading.warn(value.place, f"{key.text}: {reason}")
     if isinstance(made, Static):
         _fold_static(reading, made, value)
     return made

@@ -124,3 +124,7 @@ class Condition:
     def never(self) -> str:
         """Why it can hold nowhere, in words; empty where it can."""
         return ""
+
+    def unlikely(self) -> str:
+        """Why it holds only where a peer breaks the protocol, in words; empty where it need not."""
+        return ""

@@ -85,7 +85,9 @@ class Host(OneValue):
 
 
 class Port(OneValue):
-    field = Field("port", Type.NUMBER_TEST, "The URL's port, also where it is the scheme's own.")
+    field = Field(
+        "port", Type.NUMBER_TEST, "The URL's port, also where it is the scheme's own.", low=1, high=65535
+    )
     example = "port: [80, 443]"
     noun = "its port"
     whole = True
@@ -136,7 +138,7 @@ class ExtensionName(OneValue):
 
 
 class Status(OneValue):
-    field = Field("status", Type.NUMBER_TEST, "The HTTP status of the handshake's answer.")
+    field = Field("status", Type.NUMBER_TEST, "The HTTP status of the handshake's answer.", low=100, high=999)
     example = 'status: ">=400"'
     noun = "the answer's status"
     whole = True

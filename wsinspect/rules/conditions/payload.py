@@ -14,7 +14,7 @@ from wsinspect.rules.predicates import Key, Predicate, Regex, contradiction, key
 from wsinspect.rules.reach import DATA, FRAMES, KIND_WORDS, Kind, bit
 from wsinspect.rules.reach import reach as places
 from wsinspect.rules.template import Expression
-from wsinspect.wire.close_codes import parse_close
+from wsinspect.wire.close_codes import close_code, parse_close
 
 if TYPE_CHECKING:
     from wsinspect.rules.view import View
@@ -344,7 +344,7 @@ class MessageId(OfDecoded):
 
 
 class CloseCode(Condition):
-    field = Field("close-code", Type.NUMBER_TEST, "The code of a Close frame.")
+    field = Field("close-code", Type.NUMBER_TEST, "The code of a Close frame.", low=0, high=65535)
     example = "close-code: [1001, 4000..4999]"
     reach = KIND_WORDS["close"]
     reads_payload = True
@@ -359,6 +359,13 @@ class CloseCode(Condition):
 
     def never(self) -> str:
         return never_number("close code", self.value, 0)
+
+    def unlikely(self) -> str:
+        for code in self.value.exactly() or ():
+            known = close_code(int(code))
+            if not known.may_stand_on_wire:
+                return f"{code:.0f} must not stand in a Close frame: {known.sentence} (RFC 6455 7.4)"
+        return ""
 
 
 class CloseReason(Condition):

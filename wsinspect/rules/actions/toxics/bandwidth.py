@@ -15,7 +15,12 @@ class Bandwidth(Toxic):
     example = "bandwidth: {rate: 64}"
     fields = (
         Field(
-            "rate", Type.INT, "In KB (1,000 bytes) per second; 0: no limit, as toxiproxy has it.", 0, low=0
+            "rate",
+            Type.INT,
+            "In KB (1,000 bytes) per second; 0: no limit, as toxiproxy has it.",
+            0,
+            low=0,
+            high=1 << 40,
         ),
         *COMMON,
     )
