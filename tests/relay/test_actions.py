@@ -13,6 +13,7 @@ import pytest
 
 from tests.relay.play import C, Play, S, frames
 from wsinspect.decode.registry import decoder_for
+from wsinspect.formats.verdict_words import judged_words
 from wsinspect.model import Judged, Opcode, Requested, Side, Violation
 from wsinspect.relay.ends import Finish
 from wsinspect.rules.engine import ConnectionRules
@@ -478,6 +479,10 @@ def test_the_capture_says_what_is_over() -> None:
         ("slow", ["bandwidth 1 KB/s"]),
         ("slow", ["over: the rule is gone"]),
         ("slow", ["bandwidth 2 KB/s"]),
+    ]
+    assert [judged_words(fact) for fact in play.facts(Judged)] == [
+        "rule slow matched the opening: bandwidth 1 KB/s",
+        "the rules changed: slow (over: the rule is gone), slow (bandwidth 2 KB/s)",
     ]
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from wsinspect.capture.verdicts import verdict_flags
-from wsinspect.model import Judged, Outcome, Released, Ruled, Side, opcode_word
+from wsinspect.model import (
+    AT_OPENING,
+    AT_RELOAD,
+    Judged,
+    Outcome,
+    Released,
+    Ruled,
+    RuleHit,
+    Side,
+    opcode_word,
+)
 
 GLYPHS = {
     "injected": "✚",
@@ -106,7 +116,11 @@ def verdict_marks(fact: Judged) -> list[str]:
 def judged_words(fact: Judged) -> str:
     """`rule fake-price changed the server's text message 4: set $.price to 1`."""
     verb = _VERBS[fact.outcome]
-    if not fact.last_frame and fact.opcode:
+    did = did_words(fact)
+    shadow = " (shadow: nothing was touched)" if fact.shadow else ""
+    if not fact.last_frame and fact.opcode == AT_RELOAD:
+        return f"the rules changed: {', '.join(map(_hit_words, fact.hits))}{shadow}"
+    if not fact.last_frame and fact.opcode == AT_OPENING:
         what = "the opening"
     elif not fact.last_frame:
         what = "the request" if fact.side is Side.CLIENT else "the answer"
@@ -115,9 +129,11 @@ def judged_words(fact: Judged) -> str:
         numbers = f"{fact.first_frame}-{fact.last_frame}".removesuffix(f"-{fact.first_frame}")
         kind = "frame" if fact.opcode >= 8 else "message"
         what = f"the {fact.side.word}'s {opcode_word(fact.opcode)} {kind} {numbers}"
-    did = did_words(fact)
-    shadow = " (shadow: nothing was touched)" if fact.shadow else ""
     return f"rule {rules_of(fact)} {verb} {what}" + (f": {did}" if did else "") + shadow
+
+
+def _hit_words(hit: RuleHit) -> str:
+    return f"{hit.rule} ({', '.join(hit.did)})" if hit.did else hit.rule
 
 
 def released_words(fact: Released) -> str:

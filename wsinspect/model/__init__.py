@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from wsinspect.model.decoded import Decoded, Decoder, Source
 from wsinspect.model.facts import (
+    AT_OPENING,
+    AT_RELOAD,
     Altered,
     Closed,
     ConnectionState,
@@ -49,6 +51,8 @@ from wsinspect.model.frames import (
 from wsinspect.model.records import Clock, FactRecord, Gap, Read, Record, ScanState, Sent
 
 __all__ = [
+    "AT_OPENING",
+    "AT_RELOAD",
     "OPCODE_WORDS",
     "Address",
     "Altered",

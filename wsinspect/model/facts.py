@@ -164,9 +164,15 @@ class Outcome(enum.StrEnum):
     """A `Released` fact follows."""
 
 
+AT_OPENING = 1
+"""`Judged.opcode`, where there is no frame: the 101 went to the client."""
+AT_RELOAD = 2
+"""The rules of an open connection changed: what is over, and what begins."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Judged:
-    """Rules matched a message, a control frame or the handshake (frame numbers 0).
+    """Rules matched a message or a control frame; with frame numbers 0 the handshake, or what `opcode` says.
 
     Stands before the Read with the message's last byte, so that a reader knows it when the message comes.
     """
@@ -176,6 +182,7 @@ class Judged:
     first_frame: int = 0
     last_frame: int = 0
     opcode: int = 0
+    """Of the message or frame; with frame numbers 0 `AT_OPENING` or `AT_RELOAD`, else the handshake."""
     outcome: Outcome = Outcome.PASSED
     hits: list[RuleHit] = field(default_factory=list)
     delay_ms: float = 0.0

@@ -8,7 +8,7 @@ Session ──▶ Ruling ──▶ SlowPath ×2     what each side sends
 
 from __future__ import annotations
 
-from wsinspect.model import Ended, How, Notice, Side
+from wsinspect.model import AT_OPENING, AT_RELOAD, Ended, How, Notice, Side
 from wsinspect.model.plans import CutHow, Plan
 from wsinspect.relay.book import Book
 from wsinspect.relay.commands import Answer, Inject, Word
@@ -19,7 +19,7 @@ from wsinspect.relay.holds import Holds
 from wsinspect.relay.judging import Rules
 from wsinspect.relay.line import Swallow
 from wsinspect.relay.slow import SlowPath
-from wsinspect.relay.verdicts import OPENING, judged
+from wsinspect.relay.verdicts import judged
 
 
 class Ruling:
@@ -52,17 +52,17 @@ class Ruling:
     def open(self, now_ns: int) -> None:
         """The 101 went to the client: ask the rules what they do at once."""
         assert self._rules is not None
-        self._at_open(self._rules.judge.opened(now_ns), now_ns)
+        self._at_once(self._rules.judge.opened(now_ns), AT_OPENING, now_ns)
 
     def replaced(self, now_ns: int) -> None:
         """Other rules judge an open connection: what those that are gone left is over, new ones begin."""
         assert self._rules is not None
-        self._at_open(self._rules.judge.replaced(now_ns), now_ns)
+        self._at_once(self._rules.judge.replaced(now_ns), AT_RELOAD, now_ns)
 
-    def _at_open(self, plan: Plan | None, now_ns: int) -> None:
+    def _at_once(self, plan: Plan | None, when: int, now_ns: int) -> None:
         assert self._rules is not None
         if plan is not None:
-            self.book.fact(judged(plan, Side.SERVER, (0, 0), OPENING), now_ns)
+            self.book.fact(judged(plan, Side.SERVER, (0, 0), when), now_ns)
             if not plan.shadow:
                 self._effects.carry(plan.effects, now_ns)
         for code, text in self._rules.judge.take_notices():

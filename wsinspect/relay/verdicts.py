@@ -7,9 +7,6 @@ from typing import Literal
 from wsinspect.model import Judged, Outcome, RuleHit, Side
 from wsinspect.model.plans import Fate, Plan
 
-OPENING = 1
-"""`Judged.opcode` of an opening, whose frame numbers are 0 as those of a handshake are."""
-
 
 def judged(
     plan: Plan,
