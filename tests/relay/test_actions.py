@@ -12,6 +12,7 @@ import textwrap
 import pytest
 
 from tests.relay.play import C, Play, S, frames
+from wsinspect.capture.timeline import MessageEvent
 from wsinspect.decode.registry import decoder_for
 from wsinspect.formats.verdict_words import judged_words
 from wsinspect.model import Judged, Opcode, Requested, Side, Violation
@@ -181,10 +182,10 @@ def test_a_repeated_send_ends_at_its_condition() -> None:
           then: [send: {to: server, text: "beat {{counter}}", every: 10ms, until: {from: client, text: stop}}]
     """)
     play.wait(25)
-    assert play.texts_to(S) == ["beat 1"] * 3
+    assert play.texts_to(S) == ["beat 1", "beat 2", "beat 3"]
     play.say(C, "stop")
     play.wait(100)
-    assert play.texts_to(S) == ["beat 1"] * 3 + ["stop"]
+    assert play.texts_to(S) == ["beat 1", "beat 2", "beat 3", "stop"]
 
 
 def test_a_close_ends_what_goes_to_that_side() -> None:
@@ -561,3 +562,58 @@ def test_no_rules_at_all_any_more() -> None:
     play.wait(1000)
     assert play.texts_to(S) == ["beat"]
     assert "fault" not in play.codes()
+
+
+# ------------------------------------------------------------------------------- what is sent repeatedly
+
+
+def test_what_is_repeated_is_filled_in_anew_each_time() -> None:
+    play = Ruled("""
+        - {id: who, when: {json: {$.name: {exists: true}}}, capture: {name: $.name}, then: []}
+        - id: beat
+          when: {text: go}
+          then: [send: {to: client, text: "n {{counter}} of {{name}}", every: 10ms, times: 4}]
+        - {id: echo, when: {text: size}, then: [send: {to: server, text: "{{text}} {{now_ms}}", every: .1s}]}
+    """)
+    play.say(C, '{"name":"a"}')
+    play.say(C, "go")
+    play.wait(15)
+    play.say(C, '{"name":"b"}')
+    play.wait(100)
+    assert play.texts_to(C) == ["n 1 of a", "n 2 of a", "n 3 of b", "n 4 of b"]
+    play.say(S, "size")
+    play.wait(250)
+    texts = play.texts_to(S)[3:]
+    assert [text[:5] for text in texts] == ["size "] * 3
+    first, *later = [int(text[5:]) for text in texts]
+    assert [each - first for each in later] == [100, 200], "the time of each"
+
+
+def test_a_repetition_that_cannot_be_filled_in_is_the_last() -> None:
+    play = Ruled("""
+        - {id: who, when: {json: {$.name: {exists: true}}}, capture: {name: $.name}, then: []}
+        - {id: beat, when: {text: go}, then: [send: {to: client, ping: '{{name}}', every: 10ms}]}
+    """)
+    play.say(C, '{"name":"a"}')
+    play.say(C, "go")
+    play.say(C, json.dumps({"name": "x" * 200}))
+    play.wait(50)
+    play.say(C, "more")
+    assert play.texts_to(C) == ["<ping a>"]
+    assert "rule-failed" in play.codes()
+
+
+def test_each_repetition_is_hidden_from_the_capture() -> None:
+    play = Ruled("""
+        - {id: who, when: {json: {$.token: {exists: true}}}, capture: {token: $.token}, then: []}
+        - {id: hide, then: [redact: {regex: secret-\\w+}]}
+        - {id: beat, when: {text: go}, then: [send: {to: server, text: 'with {{token}}', every: 10ms}]}
+    """)
+    play.say(C, '{"token":"secret-one"}')
+    play.say(C, "go")
+    play.say(C, '{"token":"secret-two"}')
+    play.wait(15)
+    assert play.texts_to(S)[-1] == "with secret-two"
+    shown = [event.message.payload for event in play.events() if isinstance(event, MessageEvent)]
+    assert sum(each.startswith(b"with ") for each in shown) == 2
+    assert not any(b"secret-" in each for each in shown)

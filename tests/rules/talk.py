@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,9 @@ class FakeTalk:
             return json.dumps(tree).encode()
         except TypeError as error:
             raise ValueError(str(error)) from None
+
+    def later(self, turn: Turn, rule: str, render: Callable[[], bytes], now_ns: int) -> bytes | None:
+        return render()
 
     def builtin(self, name: str) -> Any:
         known = {"conn": 7, "n": 3, "now": NOW, "client": "10.0.0.9", "host": "shop.test", "path": "/ws"}

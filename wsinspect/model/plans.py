@@ -10,7 +10,8 @@ Rules decide and never touch bytes of the wire; the relay carries out and never 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from wsinspect.model.facts import Fact
@@ -99,6 +100,9 @@ class Send:
     """By which `StopSending` finds it."""
     captured: bytes | None = None
     """The capture has this payload in its place (`redact`)."""
+    again: Callable[[int], Send | None] | None = field(default=None, compare=False)
+    """Makes the next repetition, at its time; None: it is the same again. Gives None where that fails, which
+    ends the repeating; never raises."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class _Timed:
     effect: Effect | _BothFin = field(compare=False)
     left: int | None = field(compare=False, default=None)
     """Of a `Send`: how often it is still to go out; None: until it is stopped."""
+    repeats: bool = field(compare=False, default=False)
+    """Of a `Send`: it has gone out before."""
 
 
 class Effects:
@@ -95,7 +97,9 @@ class Effects:
                 case _BothFin(rule):
                     self._ruling.sever((Side.CLIENT, Side.SERVER), How.FIN, rule, now_ns)
                 case Send() as send:
-                    self._send(send, now_ns, timed.left, timed.due_ns)
+                    again = send.again(now_ns) if timed.repeats and send.again is not None else send
+                    if again is not None:
+                        self._send(again, now_ns, timed.left, timed.due_ns)
                 case effect:
                     self._do(effect, now_ns, None)
 
@@ -168,7 +172,7 @@ class Effects:
             next_ns = due_ns + round(every_ms * 1e6)
             if next_ns <= now_ns:  # woken late: what was missed is not made up for
                 next_ns = now_ns + round(every_ms * 1e6)
-            self._later(next_ns, send, now_ns, None if left is None else left - 1)
+            self._later(next_ns, send, now_ns, None if left is None else left - 1, repeats=True)
 
     def _inject(self, send: Send, now_ns: int) -> bool:
         side = send.to.other
@@ -196,13 +200,15 @@ class Effects:
         if stall.then_fin_ms is not None:
             self._later(now_ns + round(stall.then_fin_ms * 1e6), _BothFin(stall.rule), now_ns, None)
 
-    def _later(self, due_ns: int, effect: Effect | _BothFin, now_ns: int, left: int | None) -> None:
+    def _later(
+        self, due_ns: int, effect: Effect | _BothFin, now_ns: int, left: int | None, *, repeats: bool = False
+    ) -> None:
         if len(self._heap) >= MAX_TIMED:
             text = f"{MAX_TIMED} effects of rules wait for their time already; no more are taken"
             self._ruling.book.say("too-many-effects", text, now_ns, level="warning")
             return
         self._count += 1
-        heapq.heappush(self._heap, _Timed(due_ns, self._count, effect, left))
+        heapq.heappush(self._heap, _Timed(due_ns, self._count, effect, left, repeats))
 
 
 def _times(effect: Effect) -> int | None:

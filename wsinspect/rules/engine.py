@@ -15,7 +15,7 @@ and what it failed at is kept out as a whole.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested, Side
@@ -108,6 +108,16 @@ class ConnectionRules:
         if self.decoder is None:
             raise ValueError("there is no decoder")
         return self.decoder.encode(decoded, tree)
+
+    def later(self, turn: Turn, rule: str, render: Callable[[], bytes], now_ns: int) -> bytes | None:
+        self._view.set(turn.side, KIND_OF_OPCODE[turn.opcode] if turn.opcode else Kind.OPEN, now_ns)
+        try:
+            return render()
+        except Exception as error:
+            self._notices.failed(f"rule {rule} stops repeating", error)
+            return None
+        finally:
+            self._release()
 
     def builtin(self, name: str) -> Any:
         view = self._view

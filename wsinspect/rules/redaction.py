@@ -15,7 +15,7 @@ import hashlib
 import re
 import secrets
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -235,9 +235,32 @@ def _hidden(turn: Turn, side: Side, opcode: int, payload: bytes, decoded: Decode
 def _hidden_effect(turn: Turn, effect: Effect) -> Effect:
     if not isinstance(effect, Send):
         return effect
-    hidden = _hidden(turn, effect.to.other, effect.opcode, effect.payload, None)
-    return effect if hidden == effect.payload else dataclasses.replace(effect, captured=hidden)
+    found = _hidden_send(turn, effect)
+    return found if effect.again is None else _hidden_again(turn, found, effect.again)
+
+
+def _hidden_send(turn: Turn, send: Send) -> Send:
+    hidden = _hidden(turn, send.to.other, send.opcode, send.payload, None)
+    return send if hidden == send.payload else dataclasses.replace(send, captured=hidden)
+
+
+def _hidden_again(turn: Turn, send: Send, made: Callable[[int], Send | None]) -> Send:
+    """Each repetition is hidden as the first one was."""
+    kept = turn.kept(payload=False)
+    kept.redactions = turn.redactions
+
+    def again(now_ns: int) -> Send | None:
+        found = made(now_ns)
+        if found is None:
+            return None
+        try:
+            found = _hidden_send(kept, found)
+        except Exception:
+            found = dataclasses.replace(found, captured=b"")
+        return dataclasses.replace(found, again=again)
+
+    return dataclasses.replace(send, again=again)
 
 
 def _blank_effect(effect: Effect) -> Effect:
-    return dataclasses.replace(effect, captured=b"") if isinstance(effect, Send) else effect
+    return dataclasses.replace(effect, captured=b"", again=None) if isinstance(effect, Send) else effect

@@ -53,6 +53,12 @@ BUILTINS: dict[str, str] = {
 """Names that are always there, and what they give. `Talk.builtin` knows the first six and `now`."""
 
 
+CHANGING = frozenset({"now", "now_ms", "time", "uuid", "counter", "random"})
+"""Builtins that are other ones each time, whatever the message."""
+OF_PAYLOAD = frozenset({"", "text", "size"})
+"""Names that look at the message's payload; "" is a place in it."""
+
+
 class TemplateError(ValueError):
     """What is wrong with a template, and where."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,9 @@ class Talk(Protocol):
 
     def decode(self, side: Side, opcode: int, payload: bytes) -> Decoded | None: ...
     def encode(self, decoded: Decoded, tree: Any) -> bytes: ...
+    def later(self, turn: Turn, rule: str, render: Callable[[], bytes], now_ns: int) -> bytes | None:
+        """What a template of `rule` gives at another time than its message's. None: it failed, as is said."""
+
     def builtin(self, name: str) -> Any:
         """`conn`, `n` (the message's number in its direction), `now` (epoch seconds), `url`, `host`, `path`,
         `client`.
@@ -83,6 +87,13 @@ class Turn:
             self._decoded_of = self.payload
             self._decoded = self.talk.decode(self.side, self.opcode, self.payload)
         return self._decoded
+
+    def kept(self, *, payload: bool) -> Turn:
+        """What templates look at, for later. `payload`: with it, and what it says."""
+        turn = Turn(self.talk, self.now_ns, self.side, opcode=self.opcode, memories=self.memories)
+        if payload:
+            turn.payload, turn._decoded, turn._decoded_of = self.payload, self._decoded, self._decoded_of
+        return turn
 
     def set_payload(self, payload: bytes) -> None:
         """The message goes on with this payload (inflated)."""

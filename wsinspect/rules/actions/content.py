@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsinspect.model import Opcode
 from wsinspect.rules.actions import words
 from wsinspect.rules.fields import Field, Type
-from wsinspect.rules.template import AnyTurn, Template, Value, compact
+from wsinspect.rules.template import (
+    BUILTINS,
+    CHANGING,
+    OF_PAYLOAD,
+    AnyTurn,
+    Template,
+    Value,
+    compact,
+)
 
+if TYPE_CHECKING:
+    from wsinspect.rules.turn import Turn
+
+MAX_KEPT_BYTES = 64 << 10
+"""Of a payload that templates look at again."""
 MAX_CONTROL_BYTES = 125
 """RFC 6455 5.5."""
 
@@ -58,6 +72,22 @@ class Content:
         if self.opcode >= Opcode.CLOSE:
             check_control(payload)
         return payload
+
+    def later(self, turn: Turn, rule: str) -> Callable[[int], bytes | None] | None:
+        """Renders it anew at a time, for the same message; None: that gives the same again.
+
+        A large payload is not kept for that.
+        """
+        if isinstance(self.source, bytes):
+            return None
+        names = {each.name for each in self.source.expressions}
+        asks = not OF_PAYLOAD.isdisjoint(names)
+        if not any(name in CHANGING or name not in BUILTINS for name in names - {""}):
+            return None
+        if asks and len(turn.payload) > MAX_KEPT_BYTES:
+            return None
+        kept = turn.kept(payload=asks)
+        return lambda now_ns: kept.talk.later(kept, rule, lambda: self.render(kept), now_ns)
 
     def explain(self) -> str:
         """`the text "hello"`, `a ping`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from wsinspect.model import Side
@@ -29,7 +31,8 @@ class SendAction(Action):
     doc = (
         "Send something to one side, as if the other side had. It goes out at the next boundary between "
         "messages. With `every` it is repeated, up to `times`, until a message meets `until`, or to the end "
-        "of the connection; while it is being repeated, another match does not start it again."
+        "of the connection; each time it is filled in anew, with what holds then. While it is being "
+        "repeated, another match does not start it again."
     )
     example = "send: {to: server, json: {type: heartbeat}, every: 10s, until: {from: server, text: bye}}"
     fields = (
@@ -85,28 +88,34 @@ class SendAction(Action):
     def apply(self, turn: Turn) -> str:
         if self.is_running(turn):
             return ""
-        turn.effects += self._sends([content.render(turn) for content in self._contents])
+        turn.effects += self._sends(turn)
         if self.every is not None:
             ends_ns = turn.now_ns + self._lasts_ms() * 1e6
             turn.memory(self).update(ends_ns=ends_ns, key=self._key)  # after a reload, the key is another
         return f"send {words.listed(content.explain() for content in self._contents)} to the {self.to.word}"
 
-    def _sends(self, payloads: list[bytes]) -> list[Send]:
+    def _sends(self, turn: Turn) -> list[Send]:
         """One effect for each payload; with `every` they take turns."""
-        every, count = self.every or 0.0, len(payloads)
+        every, count = self.every or 0.0, len(self._contents)
         times = 1 if self.every is None else self.times
-        return [
+        sends = [
             Send(
                 self.rule,
                 self.to,
                 int(content.opcode),
-                payload,
+                content.render(turn),
                 after_ms=self.after + number * every,
                 every_ms=every * count if times != 1 else 0.0,
                 times=times,
                 key=self._key,
             )
-            for number, (content, payload) in enumerate(zip(self._contents, payloads, strict=True))
+            for number, content in enumerate(self._contents)
+        ]
+        if times == 1:
+            return sends
+        return [
+            _renewed(send, content.later(turn, self.rule))
+            for send, content in zip(sends, self._contents, strict=True)
         ]
 
     def _lasts_ms(self) -> float:
@@ -127,3 +136,15 @@ class SendAction(Action):
         memory.pop("ends_ns", None)
         turn.effects.append(StopSending(memory.pop("key", self._key)))
         return f"stop sending to the {self.to.word}"
+
+
+def _renewed(send: Send, render: Callable[[int], bytes | None] | None) -> Send:
+    """The same, filled in anew for each repetition."""
+    if render is None:
+        return send
+
+    def again(now_ns: int) -> Send | None:
+        payload = render(now_ns)
+        return None if payload is None else replace(send, payload=payload, again=again)
+
+    return replace(send, again=again)
