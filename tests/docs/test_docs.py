@@ -6,13 +6,17 @@ import argparse
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.modes.test_matrix import WAYS
 from wsinspect.cli.commands import COMMANDS, load, split
 from wsinspect.cli.parser import Parser
-from wsinspect.model import How
+from wsinspect.model import How, Side
+from wsinspect.proxy.modes import NAMES
 from wsinspect.relay.ends import MIRROR, Finish, mirrored
 from wsinspect.relay.states import TABLE
 
@@ -94,9 +98,47 @@ def test_commands_parse(page: Path) -> None:
 
 @every_page
 def test_tests_that_are_named_exist(page: Path) -> None:
-    for name, function in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", page.read_text()):
-        assert (ROOT / name).is_file(), name
-        assert not function or f"def {function}(" in (ROOT / name).read_text(), function
+    for file, function, _ in named_tests(page):
+        assert (ROOT / file).is_file(), file
+        assert not function or f"def {function}(" in (ROOT / file).read_text(), function
+
+
+@pytest.mark.slow
+def test_cases_that_are_named_exist() -> None:
+    named = [
+        f"{file}::{function}{case}" for page in PAGES for file, function, case in named_tests(page) if case
+    ]
+    assert len(named) > 50
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *sorted(set(named))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def named_tests(page: Path) -> list[tuple[str, str, str]]:
+    """File, function and `[case]` of each test that a page names; the latter two may be empty.
+
+    `::name` alone belongs to the file named last, `[case]` alone to the function named last.
+    """
+    found = []
+    file = function = ""
+    for match in re.finditer(r"`(tests/[\w/]+\.py)?(?:::(\w+))?(\[[\w-]+-[\w-]+\])?`", page.read_text()):
+        if match[1] or match[2]:
+            file, function = match[1] or file, match[2] or ""
+        if any(match.groups()):
+            found.append((file, function, match[3] or ""))
+    return found
+
+
+def test_the_table_of_modes_is_the_matrix() -> None:
+    rows = table_after("transparency.md", "modes")
+    assert {row[0].strip("`").partition(":")[0] for row in rows} == {name.rstrip(":") for name in NAMES}
+    cases = {row[4].strip("`[]").removeprefix("takeover-"): row for row in rows if row[4].startswith("`[")}
+    assert cases.keys() == WAYS.keys()
+    for name, (mode, _, client, server, *cells) in cases.items():
+        assert cells == [f"`[takeover-{name}]`", f"`[layer-{name}]`"]
+        assert name.startswith(mode.strip("`").replace(":", "-"))
+        assert client.startswith("TLS") == WAYS[name].client_tls
+        assert server.startswith("TLS") == WAYS[name].server_tls
 
 
 def test_commands_are_found() -> None:
@@ -149,6 +191,23 @@ def test_the_table_of_ends_is_the_codes() -> None:
         for how in How
         if how not in ours
     }
+
+
+def test_each_row_of_the_table_of_ends_has_its_tests() -> None:
+    """On both legs; an abort on whatever kinds of legs it can be had."""
+    rows = table_after("transparency.md", "ends")
+    keys = {tuple(row[:4]): row[4] for row in rows}
+    table = table_after("design.md", "relay/ends.py")
+    assert {key: sees for key, sees in keys.items() if key[0] in ("`fin`", "`close_notify`")} == {
+        tuple(row[:4]): row[4] for row in table if row[1] != "any"
+    }
+    assert {row[0] for row in rows} == {row[0] for row in table}
+    assert sum(row[0] == "`rst`" for row in rows) == 4
+    for how, came, goes, _, sees, _, *cases in rows:
+        if how in ("`rst`", "`alert`", "`timeout`", "`unreachable`"):
+            assert sees == "`rst`"
+        if how not in ("`timeout`", "`unreachable`"):
+            assert cases == [f"`[{side.word}-{came}-to-{goes}]`".lower() for side in Side]
 
 
 def _leg(tls: bool) -> str:

@@ -1,6 +1,6 @@
 """Every mode, plain and TLS on either leg, taken over and driven through mitmproxy's layers.
 
-All modes run in one proxy at once. docs/modes.md shows these tests as a table.
+All modes run in one proxy at once. docs/transparency.md shows these tests as a table.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from wsinspect.peer.tcp import connect_tcp
 type Way = Callable[[Rig, str], Awaitable[Connection]]
 
 
-def absolute(mode: str) -> Way:
+def absolute(mode: str, *, secure_proxy: bool = False) -> Way:
     async def way(rig: Rig, url: str) -> Connection:
-        return await upgrade(await connect_tcp(rig.at(mode)), url, absolute=True)
+        stream: Stream = await connect_tcp(rig.at(mode))
+        return await upgrade(await secured(stream) if secure_proxy else stream, url, absolute=True)
 
     return way
 
@@ -63,6 +64,8 @@ PLAIN, TLS = False, True
 WAYS = {
     "regular-absolute-ws": Cell(absolute("regular"), PLAIN, PLAIN),
     "regular-absolute-wss": Cell(absolute("regular"), TLS, PLAIN),
+    "regular-over-tls-absolute-ws": Cell(absolute("regular", secure_proxy=True), PLAIN, TLS),
+    "regular-over-tls-absolute-wss": Cell(absolute("regular", secure_proxy=True), TLS, TLS),
     "regular-connect-plain": Cell(connect("regular"), PLAIN, PLAIN),
     "regular-connect-tls": Cell(connect("regular"), TLS, TLS),
     "regular-over-tls-connect-plain": Cell(connect("regular", secure_proxy=True), PLAIN, TLS),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable
 
 import pytest
 
 from tests.proxy.conftest import Opened, Stage, open_through
-from tests.proxy.raw import TIMEOUT_S, RawEnd
-from tests.proxy.running import facts
+from tests.proxy.raw import TIMEOUT_S, RawEnd, RawServer, raw_connect
+from tests.proxy.running import facts, trusting
 from wsinspect.capture.summary import Summary
 from wsinspect.capture.timeline import FrameEvent
 from wsinspect.model import Closed, ConnectionState, Ended, How, Side
@@ -106,6 +107,34 @@ async def test_rst_gives_rst_and_nothing_before_it_is_lost(stage: Stage, case: C
     first = facts(events, Ended)[0]
     assert (first.side, first.how, first.errno) == (case.side, How.RST, "ECONNRESET")
     assert sum(isinstance(event, FrameEvent) for event in events) == 1500
+
+
+@pytest.mark.parametrize("side", list(Side), ids=["client", "server"])
+@pytest.mark.parametrize(
+    ("does", "tls", "seen"),
+    [
+        (RawEnd.fin, False, "fin"),
+        (RawEnd.fin, True, "fin"),
+        (RawEnd.close_notify, True, "close_notify"),
+        (RawEnd.reset, False, "rst"),
+        (RawEnd.reset, True, "rst"),
+    ],
+    ids=["fin-plain", "fin-tls", "close_notify-tls", "rst-plain", "rst-tls"],
+)
+async def test_without_a_proxy_a_peer_sees_the_same(
+    stage: Stage, side: Side, does: Callable[[RawEnd], None], tls: bool, seen: str
+) -> None:
+    """What the tests above and below expect where both legs are alike."""
+    listening = await RawServer(stage.server_context if tls else None).start()
+    client = await raw_connect(listening.port, trusting() if tls else None)
+    server = await listening.accepted()
+    client.send(HELLO)
+    await server.got(len(HELLO))
+    server.send(HELLO)
+    await client.got(len(HELLO))
+    ender, watcher = (client, server)[:: 1 if side is Side.CLIENT else -1]
+    does(ender)
+    await watcher.ended(seen)
 
 
 @every_leg

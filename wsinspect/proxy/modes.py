@@ -25,7 +25,7 @@ BACKLOG = 4096
 
 REDIRECTOR_LOGGER = "mitmproxy.packet_sources"
 
-_NAMES = ("regular", "transparent", "reverse:", "upstream:", "socks5", "wireguard", "local", "tun")
+NAMES = ("regular", "transparent", "reverse:", "upstream:", "socks5", "wireguard", "local", "tun")
 
 _BRACKETS = re.compile(r"@\[([0-9a-fA-F:.]+)\](:\d+)$")
 """Around an IPv6 address to listen on, where mitmproxy expects none."""
@@ -45,7 +45,7 @@ def parse_modes(specs: Iterable[str]) -> list[mode_specs.ProxyMode]:
             modes.append(mode_specs.ProxyMode.parse(_BRACKETS.sub(r"@\1\2", spec)))
         except ValueError as exc:
             near = difflib.get_close_matches(
-                spec.split(":")[0].split("@")[0], [name.rstrip(":") for name in _NAMES], 1
+                spec.split(":")[0].split("@")[0], [name.rstrip(":") for name in NAMES], 1
             )
             hint = f"; did you mean {near[0]}?" if near and not spec.startswith(near[0]) else ""
             raise UsageError(f"--mode {spec}: {exc}{hint}") from exc
