@@ -55,5 +55,5 @@ def decode_json(payload: bytes) -> Decoded | None:
         return None
     call = jsonrpc.classify(tree)
     if call is None:
-        return Decoded("json", tree, source=JsonText(text))
+        return Decoded("json", tree, None, None, None, False, JsonText(text))
     return Decoded("json-rpc", tree, None, call.kind, call.id, call.answers, CallText(text))

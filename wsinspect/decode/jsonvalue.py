@@ -45,20 +45,22 @@ def parse(text: str, start: int = 0) -> Any:
 
     Raises NotDecoded where it is not JSON, or beyond the limits. The caller bounds the text's length.
     """
-    if len(text) <= start or text[start] not in _STARTS:
+    size = len(text) - start
+    if size <= 0 or text[start] not in _STARTS:
         raise NotDecoded
-    openings = text.count("[", start) + text.count("{", start)
-    if len(text) > MAX_VALUES and openings + text.count(",", start) > MAX_VALUES:
-        raise NotDecoded
+    deep = False
+    if size > 2 * MAX_DEPTH:  # a shorter one is within the limits
+        openings = text.count("[", start) + text.count("{", start)
+        if size > MAX_VALUES and openings + text.count(",", start) > MAX_VALUES:
+            raise NotDecoded
+        deep = openings > MAX_DEPTH
     if text[start] <= " ":
         start = SPACE.match(text, start).end()  # type: ignore[union-attr]  # it matches anywhere
     try:
         value, end = scan(text, start)
-        if openings > MAX_DEPTH and not _is_shallow(value):
-            raise NotDecoded
     except (ValueError, RecursionError):
         raise NotDecoded from None
-    if end != len(text) and SPACE.fullmatch(text, end) is None:
+    if (deep and not _is_shallow(value)) or (end != len(text) and SPACE.fullmatch(text, end) is None):
         raise NotDecoded
     if text[start] == "-" and text[start + 1] == "I":
         raise NotDecoded  # -Infinity, bare

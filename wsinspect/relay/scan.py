@@ -113,7 +113,7 @@ class BoundaryScan:
     def _headers(self, data: bytes, pos: int, size: int) -> int:
         """Walk from header to header; return where the first one that is not whole begins."""
         frame, counts, state = self.frame, self.counts, self.state
-        last0 = last1 = same = 0
+        last0 = last_bytes = same = 0
         last = size - 1
         while pos < last:
             b0 = data[pos]
@@ -123,6 +123,8 @@ class BoundaryScan:
                 end = pos + 2 + b1
             elif 128 <= b1 < 254:
                 end = pos - 122 + b1
+            elif b1 & 127 == 126 and pos + 8 <= size:
+                end = pos + (8 if b1 & 128 else 4) + (data[pos + 2] << 8 | data[pos + 3])
             else:
                 end = _long_frame_end(data, pos, size)
                 if end <= 0:
@@ -141,8 +143,8 @@ class BoundaryScan:
                 self.left, self.state, self.frame = end - size, state, frame
                 return size
             frame += 1
-            if b1 != last1 or b0 != last0:
-                last0, last1, same = b0, b1, 0
+            if end - pos != last_bytes or b0 != last0:
+                last0, last_bytes, same = b0, end - pos, 0
             else:
                 same += 1
                 if same >= _RUN_AFTER and b1 & 127 < 127:

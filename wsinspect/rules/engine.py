@@ -264,8 +264,10 @@ class ConnectionRules:
     # ------------------------------------------------------------------------------------------- judging
 
     def _see(self, lane: Lane | None, known: bool, *, found: bool = False) -> Plan | None:
-        """Judge what the view shows. `known`: its payload came whole; `found`: the scan found something."""
+        """Judge what the view shows. `known`: its payload came whole; `found`: the sieve let it through."""
         try:
+            if found and lane is not None and lane.quiet:
+                return self._judge(lane, lane.all)
             return self._judge_and_note(lane, known, found)
         except Exception as error:
             return self._broken(error)

@@ -13,7 +13,7 @@ was there to change.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,11 +66,20 @@ class Path:
 
     def find(self, tree: Any) -> list[Any]:
         """All values at the path, in the order of the tree."""
-        found = [tree]
-        for step in self.steps:
-            found = [child for node in found for child in _children(node, step)]
-            if not found:
-                break
+        node = tree
+        for number, step in enumerate(self.steps):
+            if type(step) is not str or not isinstance(node, dict):
+                return self._find_each(node, number)
+            if step not in node:
+                return []
+            node = node[step]
+        return [node]
+
+    def _find_each(self, node: Any, number: int) -> list[Any]:
+        """The rest of the way, from a step that is no name of an object."""
+        found = [node]
+        for step in self.steps[number:]:
+            found = [child for each in found for child in children(each, step)]
         return found
 
     def exists(self, tree: Any) -> bool:
@@ -215,7 +224,8 @@ def _paired(text: str, start: int, name: str) -> str:
         raise PathError(text, start, "half a surrogate pair is no character") from None
 
 
-def _children(node: Any, step: Step) -> list[Any]:
+def children(node: Any, step: Step) -> Sequence[Any]:
+    """What a step of a path leads to from a node of a tree. Not to be changed."""
     if isinstance(step, Each):
         return list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
     key = _place(node, step)

@@ -6,7 +6,7 @@
             rules without such strings         all rules of the lane
                   └──────────────┬───────────────────┘
                                  ▼
-            lookup: one search of the tree for each path that many rules ask, then a dict
+            selector: one walk of the tree, along the places that rules ask for
                                  ▼
             candidates, in order, each tested in full
 
@@ -86,6 +86,8 @@ class Lane:
         """The scan, where nothing else has to be asked when it finds nothing."""
         if self.open.empty and not self.open_latches:
             self.sieve = self.scan
+        self.quiet = not latches
+        """No condition waits for what comes here."""
 
 
 class Lanes:

@@ -21,6 +21,9 @@ type Pattern = Any
 type Searcher = Callable[[bytes], bool]
 """Whether a pattern is found in a payload."""
 
+type Finder = Callable[[bytes], bytes | None]
+"""The first bytes of a payload that a pattern fits."""
+
 _HINTS = {
     "(?=": "; RE2 has no look-ahead",
     "(?!": "; RE2 has no look-ahead",
@@ -72,6 +75,21 @@ def searcher(pattern: Pattern) -> Searcher:
         return lambda payload: pattern.search(payload) is not None
     match, unanchored = inner.Match, anchor.UNANCHORED
     return lambda payload: bool(match(unanchored, payload, 0, len(payload))[0][0] >= 0)
+
+
+def finder(pattern: Pattern) -> Finder:
+    """As `searcher`, with what was found."""
+    anchor = getattr(re2, "_Anchor", None)
+    inner = getattr(pattern, "_regexp", None)
+    if anchor is None or inner is None:
+        return lambda payload: None if (found := pattern.search(payload)) is None else bytes(found[0])
+    match, unanchored = inner.Match, anchor.UNANCHORED
+
+    def find(payload: bytes) -> bytes | None:
+        start, end = match(unanchored, payload, 0, len(payload))[0]
+        return payload[start:end] if start >= 0 else None
+
+    return find
 
 
 # ------------------------------------------------------------------------------------------------- globs

@@ -9,8 +9,7 @@ from wsinspect.model import Side
 from wsinspect.rules.actions import words
 from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.captures import Source
-from wsinspect.rules.conditions import After, All, Condition, From, KindIs, Needles
-from wsinspect.rules.conditions.base import Lookup, Range
+from wsinspect.rules.conditions import After, All, Condition, From, KindIs, Needles, Sought
 from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.marked import Place
@@ -161,11 +160,8 @@ class Rule:
     def needles(self) -> Needles | None:
         return self.dynamic.needles()
 
-    def lookup(self) -> Lookup | None:
-        return self.dynamic.lookup()
-
-    def range(self) -> Range | None:
-        return self.dynamic.range()
+    def sought(self) -> tuple[Sought, ...]:
+        return self.dynamic.sought()
 
     def afters(self) -> list[After]:
         """Its `after` conditions, in a fixed order."""

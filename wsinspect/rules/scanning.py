@@ -8,7 +8,7 @@ import re2
 
 from wsinspect.rules import regexes
 from wsinspect.rules.conditions.base import Needles
-from wsinspect.rules.regexes import Searcher
+from wsinspect.rules.regexes import Pattern, Searcher
 
 MAX_SCAN_BYTES = 16 << 10
 """Of all that is searched for: rules beyond that are tested message by message."""
@@ -57,15 +57,32 @@ class Scan:
             return None
         literals = b"|".join(map(re2.escape, sorted(texts)))
         if not self._patterns:
-            return regexes.searcher(regexes.compile_bytes(literals))
+            return _searcher(regexes.compile_bytes(literals), texts)
         patterns = [f"(?:{each})" for each in sorted(self._patterns)]
         try:
-            return regexes.searcher(
-                regexes.compile_union("|".join([*patterns, literals.decode()] if texts else patterns))
-            )
+            union = regexes.compile_union("|".join([*patterns, literals.decode()] if texts else patterns))
         except ValueError:
             self._patterns = set()  # together they are too much for RE2; each rule searches for its own
             return self._compiled()
+        return _searcher(union, texts)
+
+
+def _searcher(pattern: Pattern, texts: set[bytes]) -> Searcher:
+    """Looks first for the text that it found last: a feed's messages have the same names, and RE2 takes ten
+    times as long."""
+    find = regexes.finder(pattern)
+    likely = b""
+
+    def search(payload: bytes) -> bool:
+        nonlocal likely
+        if likely and likely in payload:
+            return True
+        found = find(payload)
+        if found in texts:
+            likely = found
+        return found is not None
+
+    return search
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -1,109 +1,212 @@
-"""Which of many rules could match a message, by looking up in its tree what they ask for, each place once."""
+"""Which of many rules could match a message: its tree is walked once, along the places that they ask for.
+
+    rule                                  found by
+    $.type: ticker, $.price: {gt: 5}      "ticker" at $.type
+    $.user.name: {regex: ^a}              a text at $.user.name for which that held before, or holds now
+    $.price: {lt: 1}                      the interval in which a number at $.price lies
+
+A rule is found by one place of those that it asks for, the one that tells the most; then all of it is tested.
+"""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from wsinspect.rules.conditions.base import Lookup
-from wsinspect.rules.jsonpath import Path
-from wsinspect.rules.predicates import Key, key_of
+from wsinspect.rules.conditions.base import Sought
+from wsinspect.rules.jsonpath import Path, Step, children
+from wsinspect.rules.predicates import Key, Predicate, key_of
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.units import Bounds
 from wsinspect.rules.view import View
 
-LEAST_TABLE = 3
-"""So many rules must ask for one place before a table is worth its search."""
+MAX_KEYS = 1000
+"""Values of one test that are looked up; a longer list is tested."""
+COMMON = 3
+"""A value for which more rules ask at the same place tells little."""
+MAX_TEXTS = 256
+MAX_TEXT_CHARS = 64
+"""Texts whose rules a place remembers: names, types and symbols come again and again."""
+RANGES_A_TABLE = 128
+"""Each may keep twice its square of numbers."""
+
+type Member = tuple[int, Predicate]
+"""A rule's number, and what holds for a value wherever it matches."""
+
+_NOTHING: Any = object()
+
+
+type Ranges = tuple[list[float], list[list[int]]]
+"""Ends of intervals, in order, and the rules for numbers below the first, at it, between it and the next …"""
+
+
+def ranges_of(members: Sequence[tuple[int, Bounds]]) -> Ranges:
+    """Rules by the interval in which they want a number."""
+    ends = sorted({end for _, each in members for end in (each.low, each.high) if math.isfinite(end)})
+    rules: list[list[int]] = [[] for _ in range(2 * len(ends) + 1)]
+    for number, bounds in members:
+        first, last = (bisect_left(ends, end) + bisect_right(ends, end) for end in (bounds.low, bounds.high))
+        for at in range(first, last + 1):
+            rules[at].append(number)
+    return ends, rules
 
 
 class Table:
-    """Rules by the values that one place must have."""
+    """Rules by what they want of the value at one place."""
 
-    def __init__(self, path: Path, members: Iterable[tuple[int, frozenset[Key]]]) -> None:
-        self.path = path
-        self._numbers: dict[Key, list[int]] = {}
-        for number, keys in members:
-            for key in keys:
-                self._numbers.setdefault(key, []).append(number)
-
-    def numbers(self, value: Any) -> list[int]:
-        key = value if type(value) is str else key_of(value)
-        return self._numbers.get(key, []) if key is not None else []
-
-
-class Ranges:
-    """Rules by the interval in which one place must have a number."""
-
-    def __init__(self, path: Path, members: Sequence[tuple[int, Bounds]]) -> None:
-        self.path = path
-        from_low = sorted((each.low, number) for number, each in members if each.low != float("-inf"))
-        to_high = sorted((each.high, number) for number, each in members if each.low == float("-inf"))
-        self._lows = [low for low, _ in from_low]
-        self._by_low = [number for _, number in from_low]
-        self._highs = [high for high, _ in to_high]
-        self._by_high = [number for _, number in to_high]
+    def __init__(self, members: Iterable[Member]) -> None:
+        self.texts: dict[str, list[int]] = {}
+        """What `numbers` has found for texts that came before."""
+        self._by_key: dict[Key, list[int]] = {}
+        self._rest: list[Member] = []
+        ranged: list[tuple[int, Bounds]] = []
+        for number, test in members:
+            keys, bounds = keys_of(test), test.bounds()
+            if keys is not None:
+                for key in keys:
+                    self._by_key.setdefault(key, []).append(number)
+            elif bounds is not None:
+                ranged.append((number, bounds))
+            else:
+                self._rest.append((number, test))
+        ranged.sort(key=lambda member: member[1].low)
+        chunks = range(0, len(ranged), RANGES_A_TABLE)
+        self._ranges = [ranges_of(ranged[at : at + RANGES_A_TABLE]) for at in chunks]
 
     def numbers(self, value: Any) -> list[int]:
-        """Those whose low end, or else high end, lets the value in."""
-        if type(value) is not float and type(value) is not int:
-            return []
-        found = self._by_low[: bisect_right(self._lows, value)]
-        return found + self._by_high[bisect_left(self._highs, value) :] if self._highs else found
+        """The rules whose test the value could pass. The list is not to be changed."""
+        kind = type(value)
+        if kind is int or kind is float:
+            found = self._by_key.get(value, _NONE) if self._by_key else _NONE
+            for ends, rules in self._ranges:
+                if inside := rules[bisect_left(ends, value) + bisect_right(ends, value)]:
+                    found = found + inside
+            return found + self._tested(value) if self._rest else found
+        if kind is not str:
+            key = key_of(value)
+            return (self._by_key.get(key, _NONE) if key is not None else _NONE) + self._tested(value)
+        known = self.texts.get(value)
+        return self._text(value) if known is None else known
+
+    def _text(self, text: str) -> list[int]:
+        found = self._by_key.get(text, _NONE) + self._tested(text)
+        if len(text) <= MAX_TEXT_CHARS:
+            if len(self.texts) >= MAX_TEXTS:
+                self.texts.clear()
+            self.texts[text] = found
+        return found
+
+    def _tested(self, value: Any) -> list[int]:
+        nobody: Any = None  # none of them looks at the message
+        return [number for number, test in self._rest if test.holds(value, nobody)]
+
+
+_NONE: list[int] = []
+
+
+def keys_of(test: Predicate) -> frozenset[Key] | None:
+    """The values that alone can pass it, where they can be looked up."""
+    exact = test.exactly()
+    if exact is None or len(exact) > MAX_KEYS:
+        return None
+    keys = [key_of(value) for value in exact]
+    return None if None in keys else frozenset(key for key in keys if key is not None)
+
+
+class Node:
+    """A place of the tree, and those below it that rules ask for."""
+
+    __slots__ = ("_below", "_members", "_names", "_steps", "_table")
+
+    def __init__(self) -> None:
+        self._members: list[Member] = []
+        self._below: dict[Step, Node] = {}
+        self._table = Table(())
+        self._names: list[tuple[str, Table, Node | None]] = []
+        """Of `_below` the names; None where nothing but a table is there."""
+        self._steps: list[tuple[Step, Node]] = []
+        """And the other steps."""
+
+    def add(self, path: Path, member: Member) -> None:
+        node = self
+        for step in path.steps:
+            node = node._below.setdefault(step, Node())
+        node._members.append(member)
+
+    def compile(self) -> None:
+        """No more will be added."""
+        self._table = Table(self._members)
+        for step, child in self._below.items():
+            child.compile()
+            if isinstance(step, str):
+                self._names.append((step, child._table, child if child._below else None))
+            else:
+                self._steps.append((step, child))
+
+    def find(self, value: Any, found: list[int]) -> None:
+        """Add the rules that could match a tree with this value here; some of them twice."""
+        if self._members:
+            found += self._table.numbers(value)
+        if self._names and isinstance(value, dict):
+            for name, table, child in self._names:
+                inner = value.get(name, _NOTHING)
+                if inner is _NOTHING:
+                    continue
+                known = table.texts.get(inner) if type(inner) is str else None
+                if known is not None:  # nearly every text
+                    found += known
+                elif child is None:
+                    found += table.numbers(inner)
+                else:
+                    child.find(inner, found)
+        for step, child in self._steps:
+            for inner in children(value, step):
+                child.find(inner, found)
 
 
 class Selector:
-    """Some of a lane's rules, with the tables that find the candidates among them."""
+    """Some of a lane's rules, and how the candidates among them are found."""
 
     def __init__(self, rules: Sequence[Rule], numbers: Iterable[int]) -> None:
-        members = list(numbers)
-        lookups = {number: rules[number].lookup() for number in members}
-        usual = Counter(
-            (each.path, key) for each in lookups.values() if each is not None for key in each.keys
-        )
-        by_value: dict[Path, list[tuple[int, frozenset[Key]]]] = {}
-        by_range: dict[Path, list[tuple[int, Bounds]]] = {}
-        self._plain: list[int] = []
-        for number in members:
-            lookup, span = lookups[number], rules[number].range()
-            if lookup is not None and (span is None or not _common(lookup, usual)):
-                by_value.setdefault(lookup.path, []).append((number, lookup.keys))
-            elif span is not None:
-                by_range.setdefault(span.path, []).append((number, span.bounds))
-            else:
-                self._plain.append(number)
-        self._tables: list[Table | Ranges] = []
-        for path, valued in by_value.items():
-            if self._worth(valued):
-                self._tables.append(Table(path, valued))
-        for path, ranged in by_range.items():
-            if self._worth(ranged):
-                self._tables.append(Ranges(path, ranged))
-        self._plain.sort()
-
-    def _worth(self, members: Sequence[tuple[int, object]]) -> bool:
-        """Whether a table pays; else its rules are always candidates."""
-        if len(members) >= LEAST_TABLE:
-            return True
-        self._plain += [number for number, _ in members]
-        return False
+        sought = {number: rules[number].sought() for number in numbers}
+        usual = Counter(key for each in sought.values() for key in _keys(each))
+        self._plain = [number for number, each in sought.items() if not each]
+        """Those that ask for no place."""
+        self._root = Node()
+        self._places = 0
+        for number, each in sought.items():
+            if each:
+                best = min(each, key=lambda one: _commonness(one, usual))
+                self._root.add(best.path, (number, best.test))
+                self._places += 1
+        self._root.compile()
 
     def numbers(self, view: View) -> list[int]:
         """The candidates for a message, in order. The list is not to be changed."""
-        found = self._plain
-        for table in self._tables:
-            for value in view.found(table.path):
-                hit = table.numbers(value)
-                if hit:
-                    found = found + hit
-        return found if found is self._plain else sorted(found)
+        if not self._places or (decoded := view.decoded) is None:
+            return self._plain
+        found: list[int] = []
+        self._root.find(decoded.tree, found)
+        return sorted({*found, *self._plain}) if found else self._plain
 
     @property
     def empty(self) -> bool:
-        return not (self._plain or self._tables)
+        return not (self._plain or self._places)
 
 
-def _common(lookup: Lookup, usual: Counter[tuple[Path, Key]]) -> bool:
-    """Whether many rules ask for the same value there, so that it tells little."""
-    return any(usual[lookup.path, key] > LEAST_TABLE for key in lookup.keys)
+def _keys(sought: Iterable[Sought]) -> Iterator[tuple[Path, Key]]:
+    for each in sought:
+        for key in keys_of(each.test) or ():
+            yield each.path, key
+
+
+def _commonness(sought: Sought, usual: Counter[tuple[Path, Key]]) -> tuple[int, int]:
+    """The less, the fewer messages have it: one value before an interval, and that before any other test."""
+    keys = keys_of(sought.test)
+    if keys is None:
+        return 1 if sought.test.bounds() is not None else 2, 0
+    most = max((usual[sought.path, key] for key in keys), default=0)
+    return 3 if most > COMMON else 0, most * MAX_KEYS + len(keys)

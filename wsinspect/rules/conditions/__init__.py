@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from wsinspect.rules.conditions.base import Condition, Lookup, Needles
+from wsinspect.rules.conditions.base import Condition, Needles, Sought
 from wsinspect.rules.conditions.combining import All, AnyOf, Not
 from wsinspect.rules.conditions.connection import (
     Client,
@@ -58,9 +58,9 @@ __all__ = [
     "Earlier",
     "From",
     "KindIs",
-    "Lookup",
     "Needles",
     "Not",
+    "Sought",
 ]
 
 GROUPS: dict[str, tuple[type[Condition], ...]] = {

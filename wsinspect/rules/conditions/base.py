@@ -9,7 +9,7 @@
         def explain(self) -> str: …         # "its size is over 4 KiB"
 
 Conditions hold no state and are shared by all connections. Beside `test` they tell the compiler of rules what
-it can use: a reach, texts that must occur, values by which to look rules up.
+it can use: a reach, texts that must occur, values by which rules are found.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsinspect.rules.fields import Field
 from wsinspect.rules.jsonpath import Path
-from wsinspect.rules.predicates import Key
+from wsinspect.rules.predicates import Predicate
 from wsinspect.rules.reach import EVERYWHERE
 from wsinspect.rules.template import Expression
-from wsinspect.rules.units import Bounds
 
 if TYPE_CHECKING:
     from wsinspect.rules.connection_facts import ConnectionFacts
@@ -52,19 +51,12 @@ class Needles:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """A single place of the tree, and the values one of which it has wherever a condition holds."""
+class Sought:
+    """A place of the tree, and what holds for a value there wherever a condition holds."""
 
     path: Path
-    keys: frozenset[Key]
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A single place of the tree, and the interval in which it has a number wherever a condition holds."""
-
-    path: Path
-    bounds: Bounds
+    test: Predicate
+    """Asks nothing but the value."""
 
 
 class Condition:
@@ -115,11 +107,9 @@ class Condition:
     def needles(self) -> Needles | None:
         return None
 
-    def lookup(self) -> Lookup | None:
-        return None
-
-    def range(self) -> Range | None:
-        return None
+    def sought(self) -> tuple[Sought, ...]:
+        """What it asks of the decoded tree; each by itself leaves out only what it cannot hold for."""
+        return ()
 
     def never(self) -> str:
         """Why it can hold nowhere, in words; empty where it can."""

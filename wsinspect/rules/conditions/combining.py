@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from wsinspect.rules.conditions.base import Condition, Lookup, Needles, Range
+from wsinspect.rules.conditions.base import Condition, Needles, Sought
 from wsinspect.rules.conditions.connection import Host, OneValue, Port, UrlPath
 from wsinspect.rules.conditions.conversation import Index
-from wsinspect.rules.conditions.payload import MAX_KEYS, CloseCode, OfDecoded, Size, Text, single_tests
+from wsinspect.rules.conditions.payload import CloseCode, OfDecoded, Size, Text, single_tests
 from wsinspect.rules.fields import Field, Type
-from wsinspect.rules.predicates import Key, Predicate, contradiction
+from wsinspect.rules.predicates import OneOf, Predicate, contradiction
 from wsinspect.rules.reach import EVERYWHERE, words
 
 if TYPE_CHECKING:
@@ -60,12 +60,8 @@ class All(Condition):
         found = [each for each in (one.needles() for one in self.value) if each is not None]
         return max(found, key=lambda each: each.worth, default=None)
 
-    def lookup(self) -> Lookup | None:
-        found = [each for each in (one.lookup() for one in self.value) if each is not None]
-        return min(found, key=lambda each: len(each.keys), default=None)
-
-    def range(self) -> Range | None:
-        return next((found for each in self.value if (found := each.range()) is not None), None)
+    def sought(self) -> tuple[Sought, ...]:
+        return tuple(found for each in self.value for found in each.sought())
 
     def never(self) -> str:
         return (
@@ -152,16 +148,10 @@ class AnyOf(Condition):
             frozenset().union(*(each.patterns for each in found)),
         )
 
-    def lookup(self) -> Lookup | None:
-        found = [each.lookup() for each in self.value]
-        if not found or found[0] is None:
-            return None
-        keys: set[Key] = set()
-        for each in found:
-            if each is None or each.path != found[0].path:
-                return None
-            keys |= each.keys
-        return Lookup(found[0].path, frozenset(keys)) if len(keys) <= MAX_KEYS else None
+    def sought(self) -> tuple[Sought, ...]:
+        tests = [{found.path: found.test for found in each.sought()} for each in self.value]
+        shared = [path for path in tests[0] if all(path in each for each in tests)] if tests else []
+        return tuple(Sought(path, OneOf(each[path] for each in tests)) for path in shared)
 
     def never(self) -> str:
         reasons = [each.never() for each in self.value]

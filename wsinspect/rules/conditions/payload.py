@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from wsinspect.model import Side
 from wsinspect.rules import regexes
-from wsinspect.rules.conditions.base import Condition, Lookup, Needles, Range
+from wsinspect.rules.conditions.base import Condition, Needles, Sought
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.jsonpath import Each, Path
-from wsinspect.rules.predicates import Key, Predicate, Regex, contradiction, key_of
+from wsinspect.rules.predicates import Predicate, Regex, contradiction
 from wsinspect.rules.reach import DATA, FRAMES, KIND_WORDS, Kind, bit
 from wsinspect.rules.reach import reach as places
 from wsinspect.rules.template import Expression
@@ -18,9 +18,6 @@ from wsinspect.wire.close_codes import close_code, parse_close
 
 if TYPE_CHECKING:
     from wsinspect.rules.view import View
-
-MAX_KEYS = 1000
-"""Of one lookup: a longer list is tested message by message."""
 
 
 class From(Condition):
@@ -214,16 +211,9 @@ class Json(Condition):
         found = [each for each in (_needles(*pair) for pair in self.value.items()) if each is not None]
         return max(found, key=lambda each: each.worth, default=None)
 
-    def lookup(self) -> Lookup | None:
-        found = [each for each in (_lookup(*pair) for pair in self.value.items()) if each is not None]
-        return min(found, key=lambda each: len(each.keys), default=None)
-
-    def range(self) -> Range | None:
-        for path, test in self.value.items():
-            bounds = test.bounds()
-            if path.is_single and bounds is not None:
-                return Range(path, bounds)
-        return None
+    def sought(self) -> tuple[Sought, ...]:
+        pairs = self.value.items()
+        return tuple(Sought(*pair) for pair in pairs if not (pair[1].absent or any(pair[1].expressions())))
 
     def never(self) -> str:
         for path, test in self.value.items():
@@ -258,19 +248,6 @@ def _bare(text: str) -> bytes:
 def _quoted(text: str) -> bytes:
     bare = _bare(text)
     return b'"%s"' % bare if bare or not text else b""
-
-
-def _lookup(path: Path, test: Predicate) -> Lookup | None:
-    exact = test.exactly()
-    if exact is None or not path.is_single or test.absent or len(exact) > MAX_KEYS:
-        return None
-    keys: set[Key] = set()
-    for value in exact:
-        key = key_of(value)
-        if key is None:
-            return None
-        keys.add(key)
-    return Lookup(path, frozenset(keys))
 
 
 def single_tests(conditions: Sequence[Condition]) -> dict[Path, list[Predicate]]:
