@@ -13,6 +13,7 @@ from tests.decode.wild import TREES, edited, json_texts
 from wsinspect.decode.edits import same
 from wsinspect.decode.jsonedit import COMPACT, Style, edit, write
 from wsinspect.decode.jsonvalue import parse
+from wsinspect.decode.limits import MAX_DEPTH
 
 
 @given(json_texts())
@@ -185,3 +186,34 @@ def test_an_edit_in_the_depth_takes_no_time() -> None:
     begin = time.process_time()
     assert parse(edit(text, tree)) == tree
     assert time.process_time() - begin < 5
+
+
+def nested(value: Any, depth: int) -> Any:
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def test_a_tree_that_shares_parts_with_what_was_read_is_checked_where_it_does_not() -> None:
+    old = {"kept": {"deep": [1, {"x": 2}]}, "price": 2, "list": [[1], [2]]}
+    text = json.dumps(old)
+
+    def edited(new: Any) -> Any:
+        return json.loads(edit(text, new, old))
+
+    for new in ({**old, "price": 1}, {**old, "list": [old["list"][0], [3]]}, {"kept": old["kept"]}, [old], 5):
+        assert edited(new) == new
+        assert edit(text, new, old) == edit(text, new)
+    for wrong in (b"x", {"y": b"x"}, [b"x"], {1: 2}, {"y": {1: 2}}, (b"x",)):
+        for new in (wrong, {**old, "price": wrong}, {**old, "list": [old["list"][0], wrong]}):
+            with pytest.raises(ValueError, match=r"JSON cannot carry bytes|a name in a JSON object is text"):
+                edit(text, new, old)
+
+
+def test_a_changed_part_may_be_as_deep_as_the_whole() -> None:
+    old = nested(1, MAX_DEPTH)
+    text = json.dumps(old)
+    assert json.loads(edit(text, nested(2, MAX_DEPTH), old)) == nested(2, MAX_DEPTH)
+    for deeper in (nested([], MAX_DEPTH), nested(old, 1)):
+        with pytest.raises(ValueError, match="nested deeper than 100"):
+            edit(text, deeper, old)

@@ -7,7 +7,7 @@
     an enum                     its value
     tuple, list                 an array                   (read back as what the type says)
     a dataclass                 an object
-    None                        the key is left out
+    None                        the key is left out, and of a verdict so is what equals its default
 
 Reading is lenient, since a capture may come from another version or another hand: an unknown key is ignored,
 a missing or unfitting value takes the field's default. A fact of an unknown kind, or one that lacks what has
@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wsinspect import model
+from wsinspect.decode.jsonencoder import encoder
 from wsinspect.model import Fact, Side, Unknown
 
 FACT_TYPES: dict[str, type[Any]] = {
@@ -51,8 +52,11 @@ def dumps(fact: Fact) -> bytes:
     if isinstance(fact, Unknown):
         values = {"fact": fact.name, **{k: v for k, v in fact.values.items() if k != "fact"}}
     else:
-        values = {"fact": fact.kind, **_to_json(fact)}
-    return json.dumps(values, separators=(",", ":"), default=repr).encode("ascii")
+        values = {"fact": fact.kind, **_object_writer(type(fact))(fact)}
+    return _encode(values).encode("ascii")
+
+
+_encode = encoder(ascii_only=True, allow_nan=True, default=repr)
 
 
 def loads(payload: bytes) -> Fact | None:
@@ -88,6 +92,61 @@ def from_values(values: dict[str, Any]) -> Fact | None:
 # ------------------------------------------------------------------------------------------- writing
 
 
+type Write = Callable[[Any], Any]
+
+SPARSE = frozenset({model.Judged})
+"""There may be one for each message, and most of it is as usual: what equals its default is left out."""
+
+_PLAIN = (str, int, float, bool)
+
+_WRITERS: dict[Any, Write] = {}
+
+
+def _object_writer(cls: Any) -> Write:
+    found = _WRITERS.get(cls)
+    if found is None:
+        found = _WRITERS[cls] = _make_object_writer(cls)
+    return found
+
+
+def _make_object_writer(cls: Any) -> Write:
+    hints = typing.get_type_hints(cls)
+    sparse = cls in SPARSE
+    fields = [
+        (each.name, _writer(hints[each.name]), _default(each) if sparse else None)
+        for each in dataclasses.fields(cls)
+    ]
+
+    def write(value: Any) -> dict[str, Any]:
+        found = {}
+        for name, convert, default in fields:
+            item = getattr(value, name)
+            if item is not None and item != default:
+                found[name] = item if convert is None else convert(item)
+        return found
+
+    return write
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _writer(hint: Any) -> Write | None:
+    """How values of a type are converted; None: they are JSON as they are."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint in _PLAIN or origin is typing.Literal or (origin is list and args[0] in _PLAIN):
+        return None
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _object_writer(hint)
+    if origin is list and isinstance(args[0], type) and dataclasses.is_dataclass(args[0]):
+        one = _object_writer(args[0])
+        return lambda items: [one(item) for item in items]
+    return _to_json
+
+
 def _to_json(value: Any) -> Any:
     match value:
         case Side():
@@ -102,8 +161,7 @@ def _to_json(value: Any) -> Any:
             return [_to_json(item) for item in value]
         case dict():
             return {str(key): _to_json(item) for key, item in value.items()}
-    named = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-    return {name: _to_json(item) for name, item in named if item is not None}
+    return _object_writer(type(value))(value)
 
 
 # ------------------------------------------------------------------------------------------- reading

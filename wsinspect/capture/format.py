@@ -36,6 +36,7 @@ from typing import Any, TypeGuard
 from xxhash import xxh3_64_intdigest as digest
 
 from wsinspect.capture import facts
+from wsinspect.decode.jsonencoder import encoder
 from wsinspect.model import Clock, Fact, FactRecord, Gap, Read, Record, Sent, Side
 
 VERSION = 1
@@ -154,7 +155,10 @@ def _about(sent: Sent) -> bytes:
         values["frames"] = [sent.first_frame, sent.last_frame]
     if sent.wire_bytes:
         values["wire"] = sent.wire_bytes
-    return json.dumps(values).encode("ascii")
+    return _encode(values).encode("ascii")
+
+
+_encode = encoder(ascii_only=True)
 
 
 def read_head(read: Read) -> bytes:

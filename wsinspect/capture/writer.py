@@ -217,7 +217,7 @@ class Writer:
                 case Read():
                     self._append_read(record)
                 case FactRecord():
-                    for side in Side:
+                    for side in Side if self._pending else ():
                         if gap := self._pending.pop((record.conn, side), None):
                             self._put_packed(gap)
                     payload = facts.dumps(record.fact)

@@ -84,14 +84,14 @@ def _pair_rest(found: list[int | None], total: int) -> list[int | None]:
     return found
 
 
-def check_depth(tree: Any) -> None:
-    """Raise ValueError where the tree is nested deeper than `MAX_DEPTH` or in itself, or grows past measure.
+def check_depth(tree: Any, limit: int = MAX_DEPTH) -> None:
+    """Raise ValueError where the tree is nested deeper than `limit` or in itself, or grows past measure.
 
     It does where an item stands in many places, as YAML's aliases let it.
     """
     level = [tree]
     total = 0
-    for _ in range(MAX_DEPTH):
+    for _ in range(limit):
         level = [
             child
             for node in level

@@ -81,7 +81,7 @@ class GraphqlDecoder(BaseDecoder):
             kind,
             number if isinstance(number, str) else None,
             side is Side.SERVER and kind in _ANSWERS,
-            GraphqlText(text),
+            GraphqlText(text, tree),
         )
 
     def binary(self, side: Side, payload: bytes) -> Decoded | None:

@@ -8,14 +8,15 @@ names, doubled names. What differs is written in the text's own style.
 from __future__ import annotations
 
 import functools
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from wsinspect.decode.edits import align, check_depth, same
+from wsinspect.decode.jsonencoder import encoder
 from wsinspect.decode.jsonvalue import SPACE, scan
+from wsinspect.decode.limits import MAX_DEPTH
 
 __all__ = ["COMPACT", "Style", "edit", "write"]
 
@@ -24,6 +25,9 @@ _AFTER_COMMA = re.compile(r",([ \t\n\r]*)")
 _AFTER_COLON = re.compile(r":([ \t\n\r]*)")
 _ESCAPE_BEYOND_ASCII = re.compile(r"\\u(?!00[0-7])")
 _STYLE_SAMPLE = 4096  # characters that show how a text is spaced
+
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+_NOT_READ: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,15 @@ COMPACT = Style()
 """As JavaScript's JSON.stringify."""
 
 
-def edit(text: str, tree: Any) -> str:
+def edit(text: str, tree: Any, old: Any = _NOT_READ) -> str:
     """`text`, which `jsonvalue.parse` has read, changed as little as makes it say `tree`.
 
-    A name that stands twice and whose value changes stands once afterwards, so that no peer finds the old
-    value. Raises ValueError, with a sentence, for what JSON cannot carry.
+    `old`: what was read, where that is at hand; `tree` may share parts with it. A name that stands twice and
+    whose value changes stands once afterwards, so that no peer finds the old value. Raises ValueError, with
+    a sentence, for what JSON cannot carry.
     """
-    check_depth(tree)
-    _check(tree)
-    written = _rewrite(text, tree)
+    _check(tree, old)
+    written = _rewrite(text, tree, old)
     if written is not None:
         return written
     at = SPACE.match(text).end()  # type: ignore[union-attr]  # it matches anywhere
@@ -59,16 +63,15 @@ def edit(text: str, tree: Any) -> str:
 
 def write(tree: Any, style: Style = COMPACT) -> str:
     """A value as JSON. Raises ValueError, with a sentence, for what JSON cannot carry."""
-    check_depth(tree)
-    _check(tree)
+    _check(tree, _NOT_READ)
     return _write(tree, style)
 
 
-def _rewrite(text: str, tree: Any) -> str | None:
+def _rewrite(text: str, tree: Any, old: Any) -> str | None:
     """The tree as a library writes it, where it would have written the text so too: a third of the time."""
     style = Style(", ", ": ", _is_ascii(text)) if '": ' in text else Style(ascii=_is_ascii(text))
     try:
-        if _dumps(scan(text, 0)[0], style, style.ascii) != text:
+        if _dumps(scan(text, 0)[0] if old is _NOT_READ else old, style, style.ascii) != text:
             return None
         written = _dumps(tree, style, style.ascii)
         written.encode()
@@ -102,20 +105,44 @@ def _dumps(tree: Any, style: Style, ascii_only: bool) -> str:
 
 @functools.cache
 def _encoder(comma: str, colon: str, ascii_only: bool) -> Callable[[Any], str]:
-    return json.JSONEncoder(ensure_ascii=ascii_only, separators=(comma, colon), allow_nan=False).encode
+    return encoder(comma=comma, colon=colon, ascii_only=ascii_only)
 
 
-def _check(tree: Any) -> None:
+def _check(tree: Any, old: Any, depth: int = 0) -> None:
+    """Raise ValueError for what JSON cannot carry. What stands where it stood in `old` is not looked at."""
+    pairs: Iterable[tuple[Any, Any]]
+    if isinstance(tree, dict) and isinstance(old, dict):
+        _check_names(tree)
+        pairs = [(value, old.get(name)) for name, value in tree.items() if type(value) not in _SCALARS]
+    elif isinstance(tree, list) and isinstance(old, list) and len(tree) == len(old):
+        pairs = zip(tree, old, strict=True)
+    else:
+        if isinstance(tree, dict | list | tuple):
+            check_depth(tree, MAX_DEPTH - depth)
+        _check_all(tree)
+        return
+    for value, was in pairs:
+        if value is not was:
+            _check(value, was, depth + 1)
+
+
+def _check_all(tree: Any) -> None:
+    """The caller has checked the depth."""
     if isinstance(tree, dict):
-        for name, value in tree.items():
-            if not isinstance(name, str):
-                raise ValueError(f"a name in a JSON object is text, not {name!r:.40}")
-            _check(value)
+        _check_names(tree)
+        for value in tree.values():
+            _check_all(value)
     elif isinstance(tree, list | tuple):
         for value in tree:
-            _check(value)
+            _check_all(value)
     elif not (tree is None or isinstance(tree, str | int | float)):
         raise ValueError(f"JSON cannot carry {_kind(tree)}")
+
+
+def _check_names(node: dict[Any, Any]) -> None:
+    for name in node:
+        if type(name) is not str and not isinstance(name, str):
+            raise ValueError(f"a name in a JSON object is text, not {name!r:.40}")
 
 
 def _kind(value: Any) -> str:

@@ -17,13 +17,14 @@ __all__ = ["JsonText", "decode_json", "read_json"]
 class JsonText:
     """The source of a message that is one JSON text."""
 
-    __slots__ = ("text",)
+    __slots__ = ("text", "tree")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, tree: Any) -> None:
         self.text = text
+        self.tree = tree
 
     def encode(self, tree: Any) -> bytes:
-        return edit(self.text, tree).encode()
+        return edit(self.text, tree, self.tree).encode()
 
     def summary(self, tree: Any) -> str:
         return shorten(self.text)
@@ -55,5 +56,5 @@ def decode_json(payload: bytes) -> Decoded | None:
         return None
     call = jsonrpc.classify(tree)
     if call is None:
-        return Decoded("json", tree, None, None, None, False, JsonText(text))
-    return Decoded("json-rpc", tree, None, call.kind, call.id, call.answers, CallText(text))
+        return Decoded("json", tree, None, None, None, False, JsonText(text, tree))
+    return Decoded("json-rpc", tree, None, call.kind, call.id, call.answers, CallText(text, tree))

@@ -86,7 +86,7 @@ def _hidden(reading: Reading, rules: Sequence[Rule]) -> None:
                 rule.place,
                 f"rule {rule.id} never sees anything: {stopper.id} (line {stopper.place.line}) stops it all",
             )
-        elif rule.stop and rule.often.always and _unconditional(rule.condition):
+        elif rule.stop and rule.always and _unconditional(rule.condition):
             covered |= rule.reach
             by.append(rule)
 

@@ -346,7 +346,7 @@ class ConnectionRules:
             if turn is None:
                 turn = self._turn()
             acted = self._act(rule, rule.acting[on], turn)
-            if turn.payload is not view.payload:
+            if turn.payload is not view.payload and number + 1 < len(tests):
                 # Later rules see what this one made of it, so other ones may be candidates now.
                 view.payload_is(turn.payload)
                 numbers, at = [each for each in lane.all.numbers(view) if each > number], 0
@@ -380,12 +380,15 @@ class ConnectionRules:
     def _wants(self, rule: Rule) -> bool:
         """Whether a rule that matches acts; counts its match."""
         state = self.conversation.state(rule.id)
+        if state.failed:
+            return False
+        if rule.always:
+            state.matched += 1
+            return True
         often = rule.often
-        if state.failed or (not often.always and often.over(state.matched, state.acted)):
+        if often.over(state.matched, state.acted):
             return False
         state.matched += 1
-        if often.always:
-            return True
         return often.wants(state.matched) and (often.chance >= 1 or self.rng.random() < often.chance)
 
     def _act(self, rule: Rule, actions: Iterable[Action], turn: Turn) -> bool:

@@ -76,10 +76,6 @@ class Often:
         """Whether the match of that number (from 1) acts, chance aside."""
         return matched > self.after and (matched - self.after) % self.every == 0
 
-    @property
-    def always(self) -> bool:
-        return self == Often()
-
     def explain(self) -> str:
         """`half of the matches`, `the first 3`; empty where all act."""
         parts: list[str] = []
@@ -127,6 +123,8 @@ class Rule:
     """The condition without what is known of the connection, the side and the kind beforehand."""
     acting: Mapping[On, tuple[Action, ...]] = field(init=False)
     """Its actions, by what comes."""
+    always: bool = field(init=False)
+    """It acts on each of its matches."""
 
     def __post_init__(self) -> None:
         parts = self.condition.value if isinstance(self.condition, All) else (self.condition,)
@@ -134,6 +132,7 @@ class Rule:
         object.__setattr__(self, "dynamic", rest[0] if len(rest) == 1 else All(rest))
         acting = {on: tuple(each for each in self.actions if self._acts(each, on)) for on in _ONS}
         object.__setattr__(self, "acting", acting)
+        object.__setattr__(self, "always", self.often == Often())
 
     def _acts(self, action: Action, on: On) -> bool:
         narrowed = self.narrow is not None and not action.everywhere

@@ -127,7 +127,7 @@ class Node:
         self._table = Table(())
         self._names: list[tuple[str, Table, Node | None]] = []
         """Of `_below` the names; None where nothing but a table is there."""
-        self._steps: list[tuple[Step, Node]] = []
+        self._steps: list[tuple[Step, Table, Node | None]] = []
         """And the other steps."""
 
     def add(self, path: Path, member: Member) -> None:
@@ -141,10 +141,11 @@ class Node:
         self._table = Table(self._members)
         for step, child in self._below.items():
             child.compile()
+            inner = child if child._below else None
             if isinstance(step, str):
-                self._names.append((step, child._table, child if child._below else None))
+                self._names.append((step, child._table, inner))
             else:
-                self._steps.append((step, child))
+                self._steps.append((step, child._table, inner))
 
     def find(self, value: Any, found: list[int]) -> None:
         """Add the rules that could match a tree with this value here; some of them twice."""
@@ -162,9 +163,12 @@ class Node:
                     found += table.numbers(inner)
                 else:
                     child.find(inner, found)
-        for step, child in self._steps:
+        for step, table, child in self._steps:
             for inner in children(value, step):
-                child.find(inner, found)
+                if child is None:
+                    found += table.numbers(inner)
+                else:
+                    child.find(inner, found)
 
 
 class Selector:
