@@ -22,6 +22,7 @@ import pytest
 from tests.certs import make_cert, server_context
 from tests.e2e.program import PROGRAM, Background, Line, wsinspect
 from tests.e2e.test_mitmdump import ADDON
+from tests.proxy.raw import RawEnd, RawServer, close_all, raw_connect, request, response
 from tests.proxy.running import TIMEOUT_S, RunningProxy, free_port, trusting
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.ring import PREFIX
@@ -30,8 +31,12 @@ from wsinspect.control.client import ControlClient, EventReader
 from wsinspect.control.protocol import CaptureMoved
 from wsinspect.model import FactRecord, Gap, Notice, Read, Record, Side
 from wsinspect.peer import Connection, connect, serve
+from wsinspect.wire.frames import encode_frame
 
 SLOW_DISK = str(Path(__file__).with_name("slow_disk.py"))
+STUCK_DISK = str(Path(__file__).with_name("stuck_disk.py"))
+STREAM = encode_frame(2, bytes(range(256)) * 4096, mask=b"abcd") * 32
+"""32 MiB: more than the kernel's buffers on the way take."""
 
 
 async def echo(connection: Connection) -> None:
@@ -128,15 +133,64 @@ async def test_eviction_under_live_compressed_traffic(tmp_path: Path, confdir: P
 # ---------------------------------------------------------------------------------------- a slow disk
 
 
+@asynccontextmanager
+async def behind_a_stuck_disk(
+    tmp: Path, confdir: Path, *arguments: str
+) -> AsyncIterator[tuple[RunningProxy, RawEnd, RawEnd]]:
+    """A proxy whose disk waits for a.wscap.go, and both ends of a connection through it."""
+    server = await RawServer().start()
+    words = ("--set", f"confdir={confdir}", "-s", STUCK_DISK, *arguments)
+    mode = f"reverse:http://127.0.0.1:{server.port}"
+    proxy = await asyncio.to_thread(RunningProxy, tmp / "a.wscap", [mode], *words)
+    try:
+        client = await raw_connect(proxy.port)
+        client.send(request("/live"))
+        end = await server.accepted()
+        end.send(response(await end.take_head()))
+        await client.take_head()
+        yield proxy, client, end
+    finally:
+        (tmp / "a.wscap.go").touch()
+        await close_all()
+        await asyncio.to_thread(proxy.stop)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["auto", "tls", "layer"])
+@pytest.mark.parametrize("path", ["auto", "layer"])
+async def test_throttle_holds_the_sender_up_while_the_disk_takes_nothing(
+    path: str, tmp_path: Path, confdir: Path
+) -> None:
+    """The server reads on all the while, and the sender is stuck; nothing is lost once the disk goes on."""
+    words = ("--capture-pressure", "throttle", "--path", path)
+    async with behind_a_stuck_disk(tmp_path, confdir, *words) as (proxy, client, server):
+        client.send(STREAM)
+        await client.blocked()
+        assert len(server.received) < len(STREAM) / 2
+        (tmp_path / "a.wscap.go").touch()
+        assert await server.got(len(STREAM)) == STREAM
+        client.close()
+        server.close()
+        await proxy.over("/live")
+    reads = [record for record in _records(tmp_path / "a.wscap") if isinstance(record, Read)]
+    assert b"".join(read.data for read in reads if read.side is Side.CLIENT) == STREAM
+
+
+@pytest.mark.slow
+async def test_without_throttle_the_sender_notices_nothing(tmp_path: Path, confdir: Path) -> None:
+    async with behind_a_stuck_disk(tmp_path, confdir) as (_, client, server):
+        client.send(STREAM)
+        assert await server.got(len(STREAM)) == STREAM
+    assert any(isinstance(record, Gap) for record in _records(tmp_path / "a.wscap"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["auto", "tls"])
 async def test_throttled_traffic_loses_nothing_under_a_slow_disk(
     path: str, tmp_path: Path, confdir: Path
 ) -> None:
     capture = tmp_path / "a.wscap"
     texts = random_texts(random.Random(4), 0, 120, 50_000)
     words = ["--capture-pressure", "throttle", "-s", SLOW_DISK]
-    words += ["--path", "layer"] if path == "layer" else []
     async with echoed(capture, confdir, *words, tls=tmp_path if path == "tls" else None) as (proxy, client):
         await exchange(client, texts)
         status = await status_of(proxy)
