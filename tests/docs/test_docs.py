@@ -148,6 +148,7 @@ def test_commands_are_found() -> None:
 def test_every_command_and_option_is_described() -> None:
     text = (ROOT / "docs" / "commands.md").read_text()
     for name in COMMANDS:
+        assert f"\n| [`{name}`](#{name}) | " in text
         section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
         assert section, name
         described = section[1] + (text if name in ("run", "proxy", "browser", "exec") else "")

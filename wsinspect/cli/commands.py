@@ -86,7 +86,7 @@ def load(name: str) -> Command:
 
 def overview() -> str:
     """What `wsinspect --help` prints."""
-    rows = (f"  {name:<11} {summary}" for name, summary in COMMANDS.items())
+    rows = (f"  {name:<12}{summary}" for name, summary in COMMANDS.items())
     return _OVERVIEW.format(commands="\n".join(rows))
 
 
