@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wsinspect.errors import did_you_mean
 from wsinspect.rules import values
 from wsinspect.rules.actions import ACTIONS, Action, On
 from wsinspect.rules.conditions import All, Condition, From, KindIs
@@ -59,19 +60,30 @@ def read_rule(reading: Reading, node: Node, file: int) -> Rule | None:
         return None
     found = _read_fields(reading, entries, RULE_FIELDS, skip=("then",))
     rule_id = found.get("id", "")
-    if "id" not in entries:
+    if "id" not in entries and not _misspelt(node, "id"):
         reading.say(node.place, "a rule wants an id: write id: NAME")
     elif rule_id and not _ID.fullmatch(rule_id):
         place = entries["id"][1].place
         reading.say(place, f"{rule_id!r} is no id: letters, digits, _, . and -, at most 100 of them")
     _note(reading, node, entries, rule_id)
     actions = read_actions(reading, entries["then"][1], rule_id) if "then" in entries else ()
-    if "then" not in entries and not found.get("capture"):
+    if "then" not in entries and not found.get("capture") and not _misspelt(node, "then"):
         hint = "" if "when" in entries else " and when: {…}"
         reading.say(node.place, f"a rule wants then: [ACTION, …]{hint}; then: [] only counts its matches")
     if len(reading.problems) > told:
         return None
     return _build(reading, node, entries, found, actions, file)
+
+
+def _misspelt(node: Node, name: str) -> bool:
+    """It has been told that one of the keys should be `name`: that it is missing need not be told too."""
+    known = [each.name for each in RULE_FIELDS]
+    told = (f"; did you mean {name}?", f"; write {name}")
+    return isinstance(node, Pairs) and any(
+        (_RULE_HINTS.get(key.text) or did_you_mean(key.text, known)) in told
+        for key, _ in node.pairs
+        if key.text not in known
+    )
 
 
 def _note(reading: Reading, node: Node, entries: Mapping[str, tuple[Scalar, Node]], rule_id: str) -> None:
@@ -320,8 +332,6 @@ _ACTION_HINTS = {
 
 
 def _action_hint(word: str) -> str:
-    from wsinspect.errors import did_you_mean
-
     meant = _ACTION_HINTS.get(word.lower())
     if meant in ACTIONS:
         return f"; did you mean {meant}?"
