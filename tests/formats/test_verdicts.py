@@ -12,6 +12,7 @@ from tests.formats.test_ndjson import fact, frame, lines, wall
 from wsinspect.capture.timeline import Event, FrameEvent, MessageEvent
 from wsinspect.capture.verdicts import rule_of, verdict_flags
 from wsinspect.formats.lines import TextLines
+from wsinspect.formats.verdict_words import ruled_words
 from wsinspect.model import Judged, Message, Opcode, Outcome, Released, Ruled, RuleHit, Side
 
 
@@ -205,6 +206,15 @@ def test_notes_of_rules() -> None:
     assert expected.items() <= found[1].items()
     assert {"files": ["a.yaml"], "rules": ["r"], "shadow": False}.items() <= found[2].items()
     assert found[3]["error"] == "bad"
+
+
+def test_rules_in_words() -> None:
+    """A switched rule was said as if the file had been loaded anew."""
+    ruled = Ruled(files=["a.yaml", "b.yaml"], rules=["r", "s", "t"], off=["s", "t"], shadow=True)
+    assert ruled_words(ruled) == "3 rules of a.yaml, b.yaml, 2 off (s, t), in shadow"
+    assert ruled_words(Ruled(rules=[*"abcdefg"], off=[*"abcdef"])) == "7 rules, 6 off (a, b, c, d, e, …)"
+    assert ruled_words(Ruled(rules=["r"])) == "1 rule"
+    assert ruled_words(Ruled(error="bad")) == "the rules stay as they were: bad"
 
 
 def test_numbers_that_json_does_not_have() -> None:

@@ -146,10 +146,16 @@ def released_words(fact: Released) -> str:
     )
 
 
+NAMED_OFF = 5
+"""Rules that are switched off are named up to here, and counted beyond."""
+
+
 def ruled_words(fact: Ruled) -> str:
-    """`12 rules of a.yaml, b.yaml`, or why the old ones stay."""
+    """`12 rules of a.yaml, b.yaml, 1 off (slow-chat)`, or why the old ones stay."""
     if fact.error:
         return f"the rules stay as they were: {fact.error}"
     count = len(fact.rules)
     files = f" of {', '.join(fact.files)}" if fact.files else ""
-    return f"{count} rule{'' if count == 1 else 's'}{files}" + (", in shadow" if fact.shadow else "")
+    named = ", ".join([*fact.off[:NAMED_OFF], *(["…"] if len(fact.off) > NAMED_OFF else [])])
+    off = f", {len(fact.off):,} off ({named})" if fact.off else ""
+    return f"{count} rule{'' if count == 1 else 's'}{files}{off}" + (", in shadow" if fact.shadow else "")
