@@ -19,6 +19,7 @@ from wsinspect.model import How, Side
 from wsinspect.proxy.modes import NAMES
 from wsinspect.relay.ends import MIRROR, Finish, mirrored
 from wsinspect.relay.states import TABLE
+from wsinspect.rules.loading import load_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -217,6 +218,16 @@ def _leg(tls: bool) -> str:
 
 def _finishes(finishes: tuple[Finish, ...]) -> str:
     return ", ".join(f"`{finish.value}`" for finish in finishes) or NOTHING
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "rules.md"], ids=lambda page: page.name
+)
+def test_rule_files_load(page: Path) -> None:
+    """Those of rules.md are tested by themselves."""
+    for text in fenced(page, "yaml"):
+        if re.search("^version: 1$", text, re.MULTILINE):
+            load_text(text)
 
 
 def test_the_lines_of_the_ndjson_page_are_lines() -> None:
