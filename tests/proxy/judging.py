@@ -82,6 +82,9 @@ class Asked:
 
     def control(self, frame: Frame, now_ns: int) -> None: ...
 
+    def captured(self, side: Side, opcode: int, payload: bytes, now_ns: int) -> bytes | None:
+        return payload
+
     def take_notices(self) -> list[tuple[str, str]]:
         return []
 

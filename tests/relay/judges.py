@@ -61,6 +61,9 @@ class Script:
     def replaced(self, now_ns: int) -> Plan | None:
         return self.replacing
 
+    def captured(self, side: Side, opcode: int, payload: bytes, now_ns: int) -> bytes | None:
+        return payload
+
     def take_notices(self) -> list[tuple[str, str]]:
         notices, self.notices = self.notices, []
         return notices

@@ -12,8 +12,9 @@ from tests.relay.judges import Script, plan
 from tests.relay.play import KEY, C, Play, S, frames
 from wsinspect.capture.timeline import FrameEvent, GapEvent, MessageEvent
 from wsinspect.model import Closed, Gap, How, Judged, Message, Read, Side
-from wsinspect.model.plans import Fate, Hold, Plan, Send
+from wsinspect.model.plans import Close, Cut, Fate, Hold, Plan, Send
 from wsinspect.relay.commands import Edit, Inject
+from wsinspect.wire.close_codes import encode_close
 from wsinspect.wire.deflate import DeflateParams
 from wsinspect.wire.frames import encode_frame
 
@@ -36,6 +37,16 @@ sides = pytest.mark.parametrize("side", list(Side), ids=["client", "server"])
 
 def private(**kwargs: object) -> Play:
     return Play(Script(LINES, private=True), **kwargs)  # type: ignore[arg-type]
+
+
+def kept_out(play: Play) -> None:
+    """The secret is nowhere in the capture, be it masked there or not."""
+    assert SECRET not in play.raw_capture()
+    for event in play.events():
+        if isinstance(event, FrameEvent):
+            assert SECRET not in event.frame.payload
+        elif isinstance(event, MessageEvent):
+            assert SECRET not in event.message.payload
 
 
 def gaps_match(play: Play) -> None:
@@ -64,7 +75,7 @@ def test_what_passes_is_the_secret_and_what_is_captured_is_not(
     passed = [text.decode() for text in came if not text.startswith(b"drop")]
     assert play.texts_to(side.other) == passed
     assert play.captured(side) == [b"one", b"redact ******", b"two, the same words", b"drop *", b"three"]
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
     assert [gap.reason for gap in play.gaps()] == ["no-capture: omit"]
     assert play.codes()[:2] == ["private", "private"]
     verdicts = [(v.first_frame, v.last_frame, v.captured, v.outcome.value) for v in play.facts(Judged)]
@@ -85,7 +96,7 @@ def test_of_a_changed_message_both_versions_are_hidden(side: Side, deflate: Defl
     assert play.texts_to(side.other) == ["changed S3CRET too", "the end"]
     found = [e.message.payload for e in play.events() if isinstance(e, MessageEvent)]
     assert found == [b"change *", b"changed * too", b"the end"]
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
 
 
 @every_deflate
@@ -97,7 +108,7 @@ def test_nothing_is_recorded_of_what_went_out_instead_of_a_message_kept_out(
     play.say(C, "go")
     assert play.texts_to(S) == ["S3CRET", "S3CRET"]
     assert play.sent() == []
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
 
 
 def test_what_is_sent_beside_is_hidden_too() -> None:
@@ -129,7 +140,7 @@ def test_where_control_frames_alone_are_private_data_are_captured_as_they_come()
     assert [record.data for record in play.records if isinstance(record, Read)] == [message[:5]]
     play.receive(S, message[5:] + encode_frame(9, b"redact S3CRET")[:4])
     play.receive(S, encode_frame(9, b"redact S3CRET")[4:])
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
     assert [e.frame.payload for e in play.events() if isinstance(e, FrameEvent)] == [b"a message", b"*"]
     gaps_match(play)
 
@@ -156,7 +167,7 @@ def test_rules_that_come_in_the_middle_of_a_message_keep_its_rest_out() -> None:
     play.say(S, "one")
     assert play.texts_to(C) == ["what began before, and S3CRET", "redact S3CRET", "one"]
     assert play.captured(S) == [b"redact ******", b"one"]
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
     gaps_match(play)
 
 
@@ -208,7 +219,7 @@ def test_a_message_too_large_is_kept_out(monkeypatch: pytest.MonkeyPatch) -> Non
     play.receive(S, large[:140])
     play.receive(S, large[140:] + frames(S, b"one"))
     assert play.bytes_to(C) == large + frames(S, b"one")
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
     assert play.captured(S) == [b"one"]
     gaps_match(play)
 
@@ -219,7 +230,7 @@ def test_what_cannot_be_parsed_is_kept_out_for_good() -> None:
     play.receive(S, frames(S, b"one") + broken)
     play.receive(S, SECRET)
     assert play.bytes_to(C) == frames(S, b"one") + broken + SECRET
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
     assert sum(gap.nbytes for gap in play.gaps()) == len(broken + SECRET)
     gaps_match(play)
 
@@ -254,13 +265,81 @@ def test_without_rules_what_cannot_be_parsed_is_captured_again() -> None:
     gaps_match(play)
 
 
-def test_an_edited_message_shows_no_more_than_the_rules_allow() -> None:
-    script = Script({"redact": plan("both", hold=Hold("both"), captured=b"redact *")}, private=True)
-    play = Play(script, attended=True)
-    play.say(C, "redact S3CRET")
+@every_deflate
+@sides
+def test_an_edited_message_shows_no_more_than_the_rules_allow(
+    side: Side, deflate: DeflateParams | None
+) -> None:
+    """What somebody wrote was captured as it went out, with the secret that the message had before."""
+    held = {"hold": plan("pause", hold=Hold("pause"), captured=b"hold *")}
+    play = Play(Hiding(held, private=True), attended=True, deflate=deflate)
+    play.say(side, "hold S3CRET")
+    play.say(side, "behind")
+    assert play.command(Edit(1, b"edited S3CRET")).ok
+    assert play.texts_to(side.other) == ["edited S3CRET", "behind"]
+    kept_out(play)
+    found = [e.message.payload for e in play.events() if isinstance(e, MessageEvent)]
+    assert sorted(found) == [b"behind", b"edited *", b"hold *"]
+    gaps_match(play)
+
+
+@sides
+def test_what_the_message_itself_had_to_hide_is_hidden_in_an_edit(side: Side) -> None:
+    """Also where the rule does not match what somebody wrote."""
+    redacted = plan(
+        "pause", hold=Hold("pause"), captured=b"hold *", hide=lambda data: data.replace(SECRET, b"**")
+    )
+    play = Play(Script({"hold": redacted}, private=True), attended=True)
+    play.say(side, "hold S3CRET")
     play.command(Edit(1, b"edited S3CRET"))
-    assert play.texts_to(S) == ["edited S3CRET"]
-    assert SECRET not in play.raw_capture()
+    assert [e.message.payload for e in play.events() if isinstance(e, MessageEvent)][1] == b"edited **"
+    kept_out(play)
+
+
+@sides
+@pytest.mark.parametrize("by_rule", [False, True], ids=["by-command", "by-rule"])
+def test_of_an_edit_that_cannot_be_hidden_the_capture_has_nothing(side: Side, by_rule: bool) -> None:
+    held = plan("pause", hold=Hold("pause"), hide=(lambda data: None) if by_rule else None)
+    script = Hiding({"hold": held}, private=True)
+    play = Play(script, attended=True)
+    play.say(side, "hold me")
+    play.command(Edit(1, b"omit S3CRET"))
+    assert play.texts_to(side.other) == ["omit S3CRET"]
+    assert play.sent() == []
+    kept_out(play)
+
+
+@sides
+def test_an_edited_message_that_is_cut_shows_nothing_of_it(side: Side) -> None:
+    held = plan("pause", hold=Hold("pause"), effects=(Cut("pause", 12),))
+    play = Play(Hiding({"hold": held}, private=True), attended=True)
+    play.say(side, "hold me")
+    play.command(Edit(1, b"S3CRET, and more than is let out"))
+    assert SECRET[:4] in play.bytes_to(side.other) or side is C
+    assert play.sent() == []
+    kept_out(play)
+
+
+@sides
+def test_what_is_put_in_by_command_is_hidden(side: Side) -> None:
+    play = Play(Hiding({}, control={"?": None}, private=True))
+    for opcode, payload in ((1, b"S3CRET"), (9, b"ping S3CRET"), (1, b"omit S3CRET"), (1, b"plain")):
+        play.inject(side, opcode, payload)
+    assert play.texts_to(side.other) == ["S3CRET", "<ping ping S3CRET>", "omit S3CRET", "plain"]
+    kept_out(play)
+    found = [e.frame.payload for e in play.events() if isinstance(e, FrameEvent)]
+    assert found == [b"*", b"ping *", b"", b"plain"]
+
+
+def test_the_reason_of_a_close_that_a_rule_sends_is_hidden() -> None:
+    effect = Close("r", 4001, "you said S3CRET", captured_reason="you said *")
+    play = Play(Script({"go": plan(effects=(effect,))}, private=True))
+    play.say(C, "go")
+    for side in Side:
+        assert play.texts_to(side)[-1].endswith("you said S3CRET>")
+    kept_out(play)
+    closes = [e.frame.payload for e in play.events() if isinstance(e, FrameEvent) and e.frame.opcode == 8]
+    assert closes == [encode_close(4001, "you said *")] * 2
 
 
 def test_an_injection_is_placed_in_the_stream_that_is_captured() -> None:
@@ -284,8 +363,15 @@ def test_after_a_fault_bytes_pass_and_nothing_of_them_is_captured() -> None:
     play.turn()
     play.receive(S, frames(S, b"redact S3CRET")[5:])
     assert play.bytes_to(C) == frames(S, b"one") + data + frames(S, b"redact S3CRET")[5:]
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
     assert play.captured(S) == [b"one"]
+
+
+class Hiding(Script):
+    """Hides the secret in what somebody wrote, and lets nothing be captured that begins with `omit`."""
+
+    def captured(self, side: Side, opcode: int, payload: bytes, now_ns: int) -> bytes | None:
+        return None if payload.startswith(b"omit") else payload.replace(SECRET, b"*")
 
 
 class Hides(Script):
@@ -342,7 +428,7 @@ def test_however_it_is_cut_no_secret_is_captured_and_all_else_is(
         play.receive(side, data[at:])
         play.wait(rng.choice([0, 2]))
     play.wait(10)
-    assert SECRET not in play.raw_capture()
+    kept_out(play)
     assert play.captured(side) == script.shown
     gaps_match(play)
     play.texts_to(side.other)

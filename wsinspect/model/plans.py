@@ -120,6 +120,8 @@ class Close:
     reason: str = ""
     to: tuple[Side, ...] = BOTH
     after_ms: float = 0.0
+    captured_reason: str | None = None
+    """The capture has this reason in its place (`redact`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,9 @@ class Plan:
     """Where `payload` is set: the capture has this in the place of that one; None: `payload`."""
     uncaptured: bool = False
     """The capture has a gap instead (`no-capture`), of what came and of what went out."""
+    hide: Callable[[bytes], bytes | None] | None = None
+    """Of a message that is held: what the capture has in the place of the payload that somebody writes for
+    it (`redact`); it gives None where the capture shall have nothing of that."""
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     shadow: bool = False
@@ -297,6 +302,11 @@ class Judge(Protocol):
 
     def control(self, frame: Frame, now_ns: int) -> Plan | None:
         """A ping, pong or close."""
+
+    def captured(self, side: Side, opcode: int, payload: bytes, now_ns: int) -> bytes | None:
+        """What the capture may have of a payload that goes out in the name of `side` by somebody's command,
+        and that no rule has judged; None: nothing. Asked only where `watch` says `private`.
+        """
 
     def take_notices(self) -> list[tuple[str, str]]:
         """(code, sentence) of what went wrong in rules since the last call, each said once."""

@@ -182,9 +182,12 @@ class Effects:
 
     def _close(self, close: Close, now_ns: int) -> None:
         payload = b"" if close.code is None else encode_close(close.code, close.reason)
+        shown = None
+        if close.code is not None and close.captured_reason is not None:
+            shown = encode_close(close.code, close.captured_reason)
         for to in close.to:
             key = self._ruling.new_key() if to.other is Side.CLIENT else None
-            frame = Inject(to.other, Opcode.CLOSE, payload, key, rule=close.rule)
+            frame = Inject(to.other, Opcode.CLOSE, payload, key, rule=close.rule, captured=shown)
             self._ruling.inject(frame, now_ns)
 
     def _stall(self, stall: Stall, now_ns: int) -> None:

@@ -7,6 +7,7 @@ takes its default.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -36,10 +37,15 @@ class HeldMessage:
     last_frame: int
 
 
+type Rewrite = Callable[[Unit, bytes, int], None]
+"""Gives a unit another payload, at a time."""
+
+
 @dataclass(slots=True)
 class _Entry:
     message: HeldMessage
     unit: Unit
+    rewrite: Rewrite
 
 
 class Holds:
@@ -59,10 +65,10 @@ class Holds:
         self._last += 1
         return self._last
 
-    def add(self, unit: Unit, message: HeldMessage) -> None:
-        """Hold a unit; `message.hold` is its `next_number`."""
+    def add(self, unit: Unit, message: HeldMessage, rewrite: Rewrite) -> None:
+        """Hold a unit; `message.hold` is its `next_number`, and an edit of it is done by `rewrite`."""
         unit.hold = message.hold
-        self._entries[message.hold] = _Entry(message, unit)
+        self._entries[message.hold] = _Entry(message, unit, rewrite)
         heapq.heappush(self._deadlines, (message.since_ns + message.limit_ms * 1_000_000, message.hold))
         if self.attended:
             self.news.append(message)
@@ -108,7 +114,7 @@ class Holds:
             case Edit(payload=payload):
                 if refusal := _refusal(entry.unit, payload):
                     return Answer(False, refusal)
-                entry.unit.payload = payload
+                entry.rewrite(entry.unit, payload, now_ns)
                 self._let_go(word.hold, "edit", "user", now_ns)
                 return Answer(True, "edited")
             case _:

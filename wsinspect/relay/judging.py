@@ -6,7 +6,7 @@ direction that is captured after them it is a gap, so that nothing gets in that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsinspect.model import Gap, Notice, Violation
 from wsinspect.model.plans import Cut, Fate, Judge, Plan, Watch
@@ -149,7 +149,27 @@ class Judging:
             message = HeldMessage(
                 number, side, hold.rule, opcode, payload, now_ns, hold.limit_ms, hold.default, *unit.numbers
             )
-            self._holds.add(unit, message)
+            self._holds.add(unit, message, self.rewrite)
+
+    def rewrite(self, unit: Unit, payload: bytes, now_ns: int) -> None:
+        """Somebody wants a held unit to have this payload; the capture has of it what rules leave."""
+        unit.payload, plan = payload, unit.plan
+        assert isinstance(unit.what, Held | Control)
+        assert plan is not None
+        shown = self.written(_opcode(unit.what), payload, now_ns)
+        if shown is not None and plan.hide is not None:
+            shown = plan.hide(shown)
+        unit.plan = replace(
+            plan,
+            captured_after=None if shown == payload else shown,
+            uncaptured=plan.uncaptured or shown is None,
+        )
+
+    def written(self, opcode: int, payload: bytes, now_ns: int) -> bytes | None:
+        """What the capture has of a payload that is somebody's own; None: nothing."""
+        if self.rules is None or not self.watch.private:
+            return payload
+        return self.rules.judge.captured(self._direction.side, opcode, payload, now_ns)
 
     def numbers(self, item: Held | Control) -> tuple[int, int]:
         """Its first and last frame, as the capture will count them."""

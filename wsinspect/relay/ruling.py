@@ -8,6 +8,8 @@ Session ──▶ Ruling ──▶ SlowPath ×2     what each side sends
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wsinspect.model import AT_OPENING, AT_RELOAD, Ended, How, Notice, Side
 from wsinspect.model.plans import CutHow, Plan
 from wsinspect.relay.book import Book
@@ -150,6 +152,9 @@ class Ruling:
     def put_in(self, frame: Inject, now_ns: int) -> bool:
         """Somebody's frame, for the next boundary; whether it went out at once."""
         path = self.path(frame.side, now_ns)
+        shown = path.judging.written(frame.opcode, frame.payload, now_ns)
+        if shown != frame.payload:
+            frame = replace(frame, captured=shown or b"")
         self._put(path, frame, now_ns)
         return path.way.closed if frame.last else not path.way.waiting
 

@@ -32,6 +32,7 @@ from wsinspect.rules.lanes import Lane, Lanes, Latch
 from wsinspect.rules.lasting import Lasting
 from wsinspect.rules.notices import Notices
 from wsinspect.rules.reach import KIND_OF_OPCODE, ON_OF_KIND, Kind
+from wsinspect.rules.redaction import hide_written
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.ruleset import RuleSet
 from wsinspect.rules.selecting import Selector
@@ -256,6 +257,29 @@ class ConnectionRules:
             return None
         self._view.set_control(frame, kind, now_ns)
         return self._see(lane, not frame.truncated)
+
+    def captured(self, side: Side, opcode: int, payload: bytes, now_ns: int) -> bytes | None:
+        """What the capture may have of a payload that somebody sends by command: the rules that match it hide
+        in it what they hide, however often they may act, and nothing is counted. None: nothing.
+        """
+        lane = self._by_opcode[side][opcode]
+        if lane is None:
+            return payload
+        view, kind = self._view, KIND_OF_OPCODE[opcode]
+        view.set_message(Message(side, opcode, payload, 0, 0, len(payload)), kind, now_ns)
+        turn = self._turn()
+        try:
+            for rule in lane.rules:
+                hiding = _hiding(rule, ON_OF_KIND[kind])
+                if hiding and rule.dynamic.test(view):
+                    for action in hiding:
+                        action.apply(turn)
+            return None if turn.uncaptured else hide_written(turn, payload)
+        except Exception as error:
+            self._notices.failed("rules", error)
+            return None
+        finally:
+            self._release()
 
     def take_notices(self) -> list[tuple[str, str]]:
         """(code, sentence) of what went wrong in rules since the last call, each said once."""

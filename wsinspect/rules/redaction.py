@@ -31,7 +31,7 @@ from wsinspect.model import (
     Requested,
     Side,
 )
-from wsinspect.model.plans import Effect, Hit, Plan, Send
+from wsinspect.model.plans import Close, Effect, Hit, Plan, Send
 from wsinspect.rules import jsonpath
 from wsinspect.rules.template import as_text
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from wsinspect.rules.turn import Talk, Turn
 
 
+MAX_CONTROL_BYTES = 125
+"""Of a control frame's payload (RFC 6455 5.5): a pseudonym may be longer than its secret."""
 DID = "redact"
 """What the action says it did; taken back where nothing was there to hide."""
 
@@ -204,6 +206,8 @@ def redact(turn: Turn, plan: Plan) -> None:
         plan.uncaptured = True
         plan.effects = tuple(_blank_effect(effect) for effect in plan.effects)
         plan.notes += (f"kept out of the capture: redacting failed ({type(error).__name__})",)
+    if plan.hold is not None:
+        plan.hide = functools.partial(hide_written, turn)
     for redaction in turn.redactions:
         plan.notes = tuple(redaction.hide(note) for note in plan.notes)
     if not _hides(plan):
@@ -211,8 +215,26 @@ def redact(turn: Turn, plan: Plan) -> None:
 
 
 def _hides(plan: Plan) -> bool:
-    sent = any(isinstance(effect, Send) and effect.captured is not None for effect in plan.effects)
+    sent = any(_hides_effect(effect) for effect in plan.effects)
     return plan.uncaptured or plan.captured is not None or plan.captured_after is not None or sent
+
+
+def _hides_effect(effect: Effect) -> bool:
+    match effect:
+        case Send():
+            return effect.captured is not None
+        case Close():
+            return effect.captured_reason is not None
+        case _:
+            return False
+
+
+def hide_written(turn: Turn, payload: bytes) -> bytes | None:
+    """A payload of somebody's own in the place of the turn's, after all its redactions; None: keep it out."""
+    try:
+        return _hidden(turn, turn.side, turn.opcode, payload, None)
+    except Exception:
+        return None
 
 
 def _without(hit: Hit) -> Hit | None:
@@ -223,20 +245,35 @@ def _without(hit: Hit) -> Hit | None:
 
 def _hidden(turn: Turn, side: Side, opcode: int, payload: bytes, decoded: Decoded | None) -> bytes:
     """The payload after all redactions of the turn."""
+    if opcode == Opcode.CLOSE:
+        return payload[:2] + _hidden_reason(turn, payload[2:])  # its first two bytes are the code (5.5.1)
+    came = payload
     for redaction in turn.redactions:
         if decoded is None and redaction.paths and opcode in (Opcode.TEXT, Opcode.BINARY):
             decoded = turn.talk.decode(side, opcode, payload)
         before, payload = payload, redaction.hide_payload(turn.talk, payload, decoded)
         if payload is not before:
             decoded = None
-    return payload
+    return payload[: max(MAX_CONTROL_BYTES, len(came))] if opcode > Opcode.CLOSE else payload
+
+
+def _hidden_reason(turn: Turn, came: bytes) -> bytes:
+    reason, most = came, max(MAX_CONTROL_BYTES - 2, len(came))
+    for redaction in turn.redactions:
+        reason = redaction.hide_bytes(reason)
+    return reason if len(reason) <= most else reason[:most].decode(errors="ignore").encode()
 
 
 def _hidden_effect(turn: Turn, effect: Effect) -> Effect:
-    if not isinstance(effect, Send):
-        return effect
-    found = _hidden_send(turn, effect)
-    return found if effect.again is None else _hidden_again(turn, found, effect.again)
+    match effect:
+        case Send():
+            found = _hidden_send(turn, effect)
+            return found if effect.again is None else _hidden_again(turn, found, effect.again)
+        case Close():
+            reason = _hidden_reason(turn, effect.reason.encode()).decode()
+            return effect if reason == effect.reason else dataclasses.replace(effect, captured_reason=reason)
+        case _:
+            return effect
 
 
 def _hidden_send(turn: Turn, send: Send) -> Send:
@@ -263,4 +300,10 @@ def _hidden_again(turn: Turn, send: Send, made: Callable[[int], Send | None]) ->
 
 
 def _blank_effect(effect: Effect) -> Effect:
-    return dataclasses.replace(effect, captured=b"", again=None) if isinstance(effect, Send) else effect
+    match effect:
+        case Send():
+            return dataclasses.replace(effect, captured=b"", again=None)
+        case Close():
+            return dataclasses.replace(effect, captured_reason="")
+        case _:
+            return effect

@@ -10,9 +10,10 @@ import pytest
 from tests.rules.actions.make import action, paths, plan_of, regexes, template
 from tests.rules.talk import FakeTalk
 from wsinspect.model import Altered, Ended, Failed, How, Notice, Opcode, Opened, Requested, Side
-from wsinspect.model.plans import Fate, Hit, Send
+from wsinspect.model.plans import Close, Fate, Hit, HoldDefault, Send
 from wsinspect.rules.actions import Action, On
 from wsinspect.rules.turn import Turn
+from wsinspect.wire.close_codes import parse_close
 
 PSEUDONYM = re.compile("‹redacted:[0-9a-f]{8}›")
 
@@ -156,6 +157,63 @@ def test_a_redaction_that_fails_keeps_the_message_out_and_lets_it_pass() -> None
     assert isinstance(plan.effects[0], Send)
     assert plan.effects[0].captured == b""
     assert "s3cret" not in repr(plan.notes)
+
+
+def test_of_a_close_the_code_stays_whatever_the_pattern_matches() -> None:
+    """A pattern that matched all of the payload took the code with it, and the capture had another one."""
+    redact = action("redact", regex=regexes("(?s).+"))
+    captured = plan_of(FakeTalk().control(Opcode.CLOSE, b"\x03\xe8all of it"), redact).captured
+    assert captured is not None
+    code, reason, violations = parse_close(captured)
+    assert (code, violations) == (1000, ())
+    assert PSEUDONYM.fullmatch(reason)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.CLOSE, Opcode.PING, Opcode.PONG])
+def test_what_stands_for_a_control_frame_is_no_longer_than_one_can_be(opcode: Opcode) -> None:
+    """Pseudonyms are longer than most secrets: the capture had a frame that broke RFC 6455 5.5."""
+    came = (b"\x03\xe8" if opcode is Opcode.CLOSE else b"") + "é".encode() * 10 + b"pin 1234 " * 11
+    captured = plan_of(FakeTalk().control(opcode, came), action("redact", regex=regexes("[0-9]{4}"))).captured
+    assert captured is not None
+    assert len(captured) <= 125
+    assert b"1234" not in captured
+    if opcode is Opcode.CLOSE:
+        assert parse_close(captured)[2] == ()
+
+
+def test_the_reason_of_a_close_that_a_rule_sends_is_hidden() -> None:
+    redact = action("redact", regex=regexes("s3cret"))
+    turn = FakeTalk().turn("hello")
+    turn.effects += [Close("r", 4000, "it was s3cret"), Close("r", 4000, "nothing"), Close("r", None)]
+    first, second, third = plan_of(turn, redact).effects
+    assert isinstance(first, Close)
+    assert first.reason == "it was s3cret"
+    assert PSEUDONYM.sub("*", first.captured_reason or "") == "it was *"
+    assert (second, third) == (Close("r", 4000, "nothing"), Close("r", None))
+
+
+def test_where_redacting_fails_the_reason_of_a_close_is_kept_out_too() -> None:
+    class Stubborn(FakeTalk):
+        def encode(self, decoded: Any, tree: Any) -> bytes:
+            raise ValueError("cannot carry this")
+
+    turn = Stubborn().turn({"token": "s3cret"})
+    turn.effects.append(Close("r", 4000, "s3cret"))
+    plan = plan_of(turn, action("redact", json=paths("$.token")))
+    assert plan.effects == (Close("r", 4000, "s3cret", captured_reason=""),)
+
+
+def test_a_held_message_says_how_an_edit_of_it_is_hidden() -> None:
+    redact = action("redact", json=paths("$.token"))
+    hold = action("hold", limit=1000, default=HoldDefault.RELEASE)
+    plan = plan_of(FakeTalk().turn({"token": "old"}), hold, redact)
+    assert plan.hide is not None
+    hidden = json.loads(text_of(plan.hide(b'{"token":"new","n":1}')))
+    assert PSEUDONYM.fullmatch(hidden["token"])
+    assert hidden["n"] == 1
+    assert plan.hide(b"no tree") == b"no tree"
+    assert plan_of(FakeTalk().turn({"token": "old"}), hold).hide is None
+    assert plan_of(FakeTalk().turn({"token": "old"}), redact).hide is None
 
 
 # -------------------------------------------------------------------------------------------- handshakes
