@@ -16,7 +16,7 @@ An uncompressed message never touches the window, and without context takeover n
 
 from __future__ import annotations
 
-from wsinspect.model import Side
+from wsinspect.model import Opcode, Side
 from wsinspect.model.plans import Shape
 from wsinspect.relay.gate import Held
 from wsinspect.relay.shaping import Look, NewKey, frames_of
@@ -79,6 +79,9 @@ class Encoder:
 
     def changed(self, held: Held, payload: bytes | None, shape: Shape | None) -> bytes:
         """The message is next, with another payload or in other frames."""
+        if becomes_control(shape):
+            self.skipped(held)
+            return self._control(held, payload, shape)
         if payload is None and self.passes(held):
             return frames_of(
                 wire_payload(held), look_of(held), rsv1=bool(held.number), shape=shape, new_key=self._new_key
@@ -90,6 +93,8 @@ class Encoder:
 
     def again(self, held: Held, payload: bytes | None, shape: Shape | None) -> bytes:
         """The message that went out just now, once more."""
+        if becomes_control(shape):
+            return self._control(held, payload, shape)
         if self.in_window(held):
             self._part()
         elif payload is None and shape is None:
@@ -107,6 +112,11 @@ class Encoder:
         if self._deflater is None:
             self._deflater = Deflater(self._bits)
 
+    def _control(self, held: Held, payload: bytes | None, shape: Shape | None) -> bytes:
+        """Control frames are not compressed (RFC 7692 6.1), also where they violate all else."""
+        payload = held.message.payload if payload is None else payload
+        return plain_frames(held, payload, shape, self._new_key)
+
     def _frames(self, held: Held, payload: bytes, shape: Shape | None) -> bytes:
         if held.number:
             if self._deflater is not None:
@@ -115,6 +125,11 @@ class Encoder:
                 deflater = self._alone = self._alone or Deflater(self._bits, no_context_takeover=True)
             payload = deflater.deflate(payload)
         return frames_of(payload, look_of(held), rsv1=bool(held.number), shape=shape, new_key=self._new_key)
+
+
+def becomes_control(shape: Shape | None) -> bool:
+    """The message goes out as a control frame, and so in no window."""
+    return shape is not None and shape.opcode is not None and shape.opcode >= Opcode.CLOSE
 
 
 def look_of(held: Held) -> Look:

@@ -15,7 +15,7 @@ from wsinspect.model.plans import Cut, Plan, Shape
 from wsinspect.relay.book import Book
 from wsinspect.relay.commands import Inject
 from wsinspect.relay.direction import Direction, Output
-from wsinspect.relay.encoder import Encoder, plain_frames
+from wsinspect.relay.encoder import Encoder, becomes_control, plain_frames
 from wsinspect.relay.gate import Control, Held
 from wsinspect.relay.holds import Holds
 from wsinspect.relay.line import Line, Swallow
@@ -321,7 +321,7 @@ class WayOut:
                 shown = captured if captured is not None else unit.payload
                 shown = held.message.payload if shown is None else shown
                 data = plain_frames(held, shown, _without_rsv1(shape), self.new_key)
-                compressed = len(wire) if held.number else 0
+                compressed = len(wire) if held.number and not becomes_control(shape) else 0
             case Control() as control if captured is not None:
                 data = frames_of(captured, look_at(control), rsv1=False, shape=shape, new_key=self.new_key)
             case _:
