@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.e2e.conftest import own_stage
-from tests.e2e.rules.ways import Rig, controls, folder_of, for_both, verdicts
+from tests.e2e.rules.ways import WAYS, Compression, Rig, controls, rig_of, rule, verdicts
 from tests.proxy.running import TIMEOUT_S, trusting
 from wsinspect.capture.timeline import Event, FrameEvent
-from wsinspect.model import Frame, Opcode, Outcome, Side
+from wsinspect.model import Frame, Judged, Opcode, Outcome, Side
 from wsinspect.peer import Connection, connect, serve
 from wsinspect.wire.close_codes import encode_close
+from wsinspect.wire.deflate import DeflateParams
 
 WORDS = {Opcode.TEXT: "text", Opcode.PING: "ping", Opcode.PONG: "pong", Opcode.CLOSE: "close"}
 SENT = ("ping one", "pong two", "ping three", "text four", "close 4001 bye")
+
+
+DEFLATE = {
+    Compression.OFF: None,
+    Compression.FRESH: DeflateParams(server_no_context_takeover=True, client_no_context_takeover=True),
+    Compression.TAKEOVER: DeflateParams(),
+}
+PSEUDONYM = re.compile("‹redacted:[0-9a-f]{8}›")
 
 
 @dataclass
@@ -67,6 +75,9 @@ CASES = [
         caught=1, outcome=Outcome.PASSED,
     ),
     Case("ping-redact", "kind: [ping, pong]", "redact: 't(hre)e'", SENT, caught=1, outcome=Outcome.PASSED),
+    Case("close-redact", "kind: close", "redact: 'b(y)e'", SENT, caught=1, outcome=Outcome.PASSED),
+    Case("close-redact-all", "kind: close", "redact: '(?s).+'", SENT, caught=1, outcome=Outcome.PASSED),
+    Case("close-hidden", "kind: close", "no-capture", SENT, caught=1, outcome=Outcome.PASSED),
     Case("ping-hidden", "kind: ping", "no-capture", SENT, caught=2, outcome=Outcome.PASSED),
 ]  # fmt: skip
 
@@ -117,22 +128,21 @@ def word(frame: Frame, compressed: bool) -> str:
     return f"{WORDS[Opcode(frame.opcode)]} {frame.payload.decode()}"
 
 
+def rules() -> str:
+    text = "".join(rule(case.name, f"{{PATH, from: SIDE, {case.when}}}", case.action) for case in CASES)
+    return text + rule("delay", "{PATH, from: SIDE, kind: ping, index: 1}", "delay: 200ms")
+
+
 @pytest.fixture(scope="module")
 def rig(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    tmp = tmp_path_factory.mktemp("control")
-    text = "version: 1\nrules:\n"
-    for case in CASES:
-        action = f"{{{case.action}}}" if ":" in case.action else case.action
-        text += for_both(case.name, f"when: {{PATH, from: SIDE, {case.when}}}\n    then: [{action}]")
-    text += for_both("delay", "when: {PATH, from: SIDE, kind: ping, index: 1}\n    then: [{delay: 200ms}]")
-    with own_stage(tmp, "--rules", str(folder_of(tmp, {"control.yaml": text}))) as stage:
-        yield Rig(stage)
-    assert "Traceback" not in stage.proxy.stderr
+    with rig_of(tmp_path_factory.mktemp("control"), rules()) as rig:
+        yield rig
 
 
-async def everywhere(rig: Rig, name: str, check) -> None:  # type: ignore[no-untyped-def]
-    """Plain and TLS, compressed and not, from either side: one after the other, by a server for each."""
-    for tls, deflate, sender in product((False, True), (False, True), Side):
+async def everywhere(rig: Rig, name: str, check: Callable[[Ends], Awaitable[None]]) -> None:
+    """On every way, one after the other, by a server for each."""
+    for way in WAYS:
+        tls, deflate, sender = way.tls, DEFLATE[way.compression], way.sender
         accepted: asyncio.Queue[Connection] = asyncio.Queue()
         over = asyncio.Event()
 
@@ -148,13 +158,13 @@ async def everywhere(rig: Rig, name: str, check) -> None:  # type: ignore[no-unt
         server = await serve(
             handler, "127.0.0.1", rig.stage.server_ports[tls],
             ssl=rig.stage.server_context if tls else None, deflate=deflate,
-            on_frame=lambda frame, came=came, z=deflate: came[Side.SERVER].append(word(frame, z)),  # type: ignore[misc]
+            on_frame=lambda frame, came=came, z=bool(deflate): came[Side.SERVER].append(word(frame, z)),  # type: ignore[misc]
             **deaf,  # type: ignore[arg-type]
         )  # fmt: skip
         client = await connect(
             f"{'wss' if tls else 'ws'}://127.0.0.1:{rig.proxy.ports[tls]}{target}",
             ssl=trusting() if tls else None, deflate=deflate,
-            on_frame=lambda frame, came=came, z=deflate: came[Side.CLIENT].append(word(frame, z)),  # type: ignore[misc]
+            on_frame=lambda frame, came=came, z=bool(deflate): came[Side.CLIENT].append(word(frame, z)),  # type: ignore[misc]
             **deaf,  # type: ignore[arg-type]
         )  # fmt: skip
         try:
@@ -162,19 +172,20 @@ async def everywhere(rig: Rig, name: str, check) -> None:  # type: ignore[no-unt
             client.abort()
             events = await rig.proxy.over(target)
         except BaseException as error:
-            error.add_note(f"TLS {tls}, compressed {deflate}, the {sender.word} sends")
+            error.add_note(f"on the way: {way}")
             raise
         finally:
             client.abort()
             over.set()
             await server.close(timeout_s=0.1)
-        case = next((each for each in CASES if each.name == name), None)
-        if case is not None:
-            _captured(case, events, sender)
+        found = verdicts(events, f"{name}-{sender.word}")
+        if name == "delay":
+            assert [(each.opcode, each.delay_ms) for each in found] == [(Opcode.PING, 200)]
+        else:
+            _captured(next(each for each in CASES if each.name == name), events, sender, found)
 
 
-def _captured(case: Case, events: list[Event], sender: Side) -> None:
-    found = verdicts(events, f"{case.name}-{sender.word}")
+def _captured(case: Case, events: list[Event], sender: Side, found: list[Judged]) -> None:
     assert len(found) == case.caught
     assert {each.outcome for each in found} <= {case.outcome}
     shown = [word(each.frame, True) for each in controls(events, sender)]
@@ -185,8 +196,16 @@ def _captured(case: Case, events: list[Event], sender: Side) -> None:
             assert any("‹redacted:" in each for each in shown)
         case "ping-hidden":
             assert shown == [SENT[1], SENT[4]]
+        case "close-hidden":
+            assert shown == list(SENT[:3])
+        case "close-redact":
+            assert PSEUDONYM.sub("*", shown[-1]) == "close 4001 b*e"
+        case "close-redact-all":
+            assert PSEUDONYM.sub("*", shown[-1]) == "close 4001 *"
         case _:
             assert shown == wanted  # as they came
+    hidden = {"redact": "redacted", "no-capture": "nothing"}.get(case.action.partition(":")[0], "whole")
+    assert {each.captured for each in found} <= {hidden}
     replaced = [word(each.frame, True) for each in events if isinstance(each, FrameEvent) and each.ours]
     if case.outcome is Outcome.CHANGED:
         assert replaced == [each for each in case.arrives if each not in SENT]

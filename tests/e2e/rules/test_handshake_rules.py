@@ -18,8 +18,7 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.e2e.conftest import own_stage
-from tests.e2e.rules.ways import Rig, folder_of, verdicts
+from tests.e2e.rules.ways import Rig, rig_of, verdicts
 from tests.proxy.running import facts, free_port, trusting
 from wsinspect.capture.timeline import Event
 from wsinspect.model import Altered, Failed, Opened, Outcome, Requested, Side
@@ -28,8 +27,6 @@ PORTS = free_port(), free_port()
 """Where redirected requests go: plain, and TLS."""
 
 RULES = f"""\
-version: 1
-rules:
   - id: reject
     when: {{kind: handshake, from: client, path: /reject/*}}
     then: [{{reject: {{status: 429, body: 'slow down', headers: {{Retry-After: '7'}}}}}}]
@@ -80,18 +77,23 @@ rules:
   - id: slow-answer
     when: {{kind: handshake, from: server, path: /slow-answer/*}}
     then: [{{slow: 300ms}}]
+  - id: slow-seed
+    when: {{kind: handshake, from: client, path: /slow-seed/*}}
+    then: [{{slow: {{by: 10ms..90ms, seed: 4}}}}]
   - id: hide
     when: {{path: /hide/*}}
     then: [{{redact: {{headers: [authorization], query: token, regex: 'hunter\\d'}}}}]
 """
 
 
+def rules() -> str:
+    return RULES
+
+
 @pytest.fixture(scope="module")
 def rig(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    tmp = tmp_path_factory.mktemp("handshake")
-    with own_stage(tmp, "--rules", str(folder_of(tmp, {"handshake.yaml": RULES}))) as stage:
-        yield Rig(stage)
-    assert "Traceback" not in stage.proxy.stderr
+    with rig_of(tmp_path_factory.mktemp("handshake"), RULES) as rig:
+        yield rig
 
 
 tls = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
@@ -235,7 +237,10 @@ async def test_a_refusal_of_the_server_gets_another_face(rig: Rig, tls: bool) ->
         target = target_of("refused")
         answer = await refused(rig, target, tls)
         assert (answer.status_code, answer.body) == (418, b"short and stout")
-    assert facts(await facts_of(rig, target), Failed)[0].status == 418
+    events = await facts_of(rig, target)
+    assert facts(events, Failed)[0].status == 418
+    [judged] = verdicts(events, "teapot")
+    assert (judged.side, judged.outcome) == (Side.SERVER, Outcome.DROPPED)
 
 
 @tls
@@ -247,7 +252,9 @@ async def test_headers_of_the_answer(rig: Rig, tls: bool) -> None:
             assert client.response.headers["X-Seen"] == "eu"
             assert "X-Region" not in client.response.headers
             await echoes(client)
-    changes = altered(await facts_of(rig, target))
+    events = await facts_of(rig, target)
+    assert len(verdicts(events, "by-answer")) == 1
+    changes = altered(events)
     assert changes["answer header X-Seen"] == ("", "eu")
     assert changes["answer header X-Region"] == ("eu-1", "")
 
@@ -305,6 +312,18 @@ async def test_a_slow_handshake(rig: Rig, tls: bool, case: str) -> None:
             assert time.monotonic() - start >= 0.3
             await echoes(client)
     assert verdicts(await facts_of(rig, target), case)[0].delay_ms == 300
+
+
+async def test_a_random_wait_repeats_with_its_seed(rig: Rig) -> None:
+    drawn = []
+    async with listening(rig):
+        for over_tls in (False, True, False):
+            target = target_of("slow-seed")
+            async with asking(rig, target, over_tls) as client:
+                await echoes(client)
+            drawn.append(verdicts(await facts_of(rig, target), "slow-seed")[0].delay_ms)
+    assert 10 <= drawn[0] <= 90
+    assert drawn == [drawn[0]] * 3
 
 
 @tls

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -18,8 +18,10 @@ from uuid import uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
+from tests.e2e.conftest import own_stage
 from tests.proxy.conftest import Stage
 from tests.proxy.running import TIMEOUT_S, RunningProxy, facts, trusting
 from wsinspect.capture.timeline import Event, FrameEvent, MessageEvent
@@ -52,30 +54,46 @@ class Way:
 WAYS = [Way(*each) for each in product((False, True), Compression, Side)]
 
 
-def for_both(case: str, body: str, more: str = "") -> str:
-    """A rule for each sender. `SIDE` and `OTHER` in `body` stand for the sender and the other side.
+def for_both(case: str, body: str, more: str = "", path: str = "") -> str:
+    """A rule for each sender. `SIDE` and `OTHER` in `body` stand for the sender and the other side, `STREAM`
+    is what toxiproxy calls the sender's stream.
 
     body: what stands in `when` beside the path, and `then`; as flow or with an indent of four.
+    path: of the case that it is a further rule of.
     """
     rules = ""
     for side in Side:
         stream = "upstream" if side is Side.CLIENT else "downstream"
         text = body.replace("SIDE", side.word).replace("OTHER", side.other.word).replace("STREAM", stream)
         rules += f"  - id: {case}-{side.word}\n    {more}{text.strip()}\n".replace(
-            "PATH", f"path: /{case}/{side.word}/*"
+            "PATH", f"path: /{path or case}/{side.word}/*"
         )
     return rules
+
+
+def rule(case: str, when: str, action: str, more: str = "", path: str = "") -> str:
+    """A rule of one action for each sender; `more`: other keys of it, each on its line."""
+    then = f"{{{action}}}" if ":" in action else action
+    return for_both(case, f"when: {when}\n    then: [{then}]", f"{more}\n    " if more else "", path)
 
 
 @dataclass
 class Pair:
     """Both ends of a connection through the proxy."""
 
+    case: str
     way: Way
     client: ClientConnection
     server: ServerConnection
     target: str
     proxy: RunningProxy
+    looked: bool = False
+    """Somebody has asked what the capture says."""
+
+    @property
+    def rule(self) -> str:
+        """The case's rule for this sender."""
+        return f"{self.case}-{self.way.sender.word}"
 
     @property
     def sender(self) -> WebSocket:
@@ -95,9 +113,9 @@ class Pair:
             found = [await self.receiver.recv() for _ in wanted]
         assert found == list(wanted)
 
-    async def comes_back(self, *wanted: str | bytes) -> None:
+    async def comes_back(self, *wanted: str | bytes, within_s: float = SECONDS) -> None:
         """These come to the sender."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(within_s):
             found = [await self.sender.recv() for _ in wanted]
         assert found == list(wanted)
 
@@ -114,11 +132,26 @@ class Pair:
         await self.server.close()
         return await self.captured()
 
+    async def judged(self) -> list[Judged]:
+        """Close; then all that the capture has of the case's rule."""
+        return verdicts(await self.over(), self.rule)
+
     async def captured(self) -> list[Event]:
+        self.looked = True
         events = await self.proxy.over(self.target)
         bad = [each.text for each in facts(events, Notice) if each.level == "error"]
         assert not bad, bad
         return events
+
+
+async def ended(end: WebSocket) -> ConnectionClosed:
+    """How it ends for one side, whatever still comes before."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            try:
+                await end.recv()
+            except ConnectionClosed as closed:
+                return closed
 
 
 @dataclass
@@ -167,12 +200,15 @@ class Rig:
         server = await servers.accepted(target)
         agreed = str(server.protocol.extensions)
         assert ("PerMessageDeflate" in agreed) is (way.compression is not Compression.OFF), agreed
-        return Pair(way, client, server, target, self.proxy)
+        return Pair(case, way, client, server, target, self.proxy)
 
     async def everywhere(
         self, case: str, check: Callable[[Pair], Awaitable[None]], **options: object
     ) -> None:
-        """Run the check on every way, all at once; the first failure names its way."""
+        """Run the check on every way, all at once; the first failure names its way.
+
+        A check says what the peer receives and what the capture says: one that never looks there fails.
+        """
         async with self.servers() as servers:
 
             async def on(way: Way) -> None:
@@ -180,6 +216,7 @@ class Rig:
                     pair = await self.open(servers, case, way, **options)  # type: ignore[arg-type]
                     try:
                         await check(pair)
+                        assert pair.looked, "the check has not looked into the capture"
                     finally:
                         pair.client.transport.abort()
                         pair.server.transport.abort()
@@ -246,6 +283,11 @@ def ours(events: list[Event], sender: Side) -> list[MessageEvent]:
     return [each for each in events if isinstance(each, MessageEvent) and each.side is sender and each.ours]
 
 
+def our_frames(events: list[Event], sender: Side) -> list[FrameEvent]:
+    """The frames of what went out in the sender's name."""
+    return [each for each in events if isinstance(each, FrameEvent) and each.side is sender and each.ours]
+
+
 def controls(events: list[Event], sender: Side) -> list[FrameEvent]:
     return [
         each
@@ -264,6 +306,18 @@ def verdicts(events: list[Event], rule: str) -> list[Judged]:
     ]
     found += facts(events, Judged)
     return [each for each in found if any(hit.rule == rule for hit in each.hits)]
+
+
+@contextmanager
+def rig_of(
+    tmp: Path, rules: str, *words: str, head: str = "", files: Mapping[str, str] | None = None
+) -> Iterator[Rig]:
+    """A proxy with these rules, and files beside them; `head`: other keys of the rule file."""
+    text = f"version: 1\n{head}rules:\n{rules}"
+    folder = folder_of(tmp, {"rules.yaml": text, **(files or {})})
+    with own_stage(tmp, "--rules", str(folder), *words) as stage:
+        yield Rig(stage)
+    assert "Traceback" not in stage.proxy.stderr
 
 
 def folder_of(tmp: Path, texts: dict[str, str]) -> Path:
