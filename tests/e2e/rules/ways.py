@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -203,7 +203,11 @@ class Rig:
         return Pair(case, way, client, server, target, self.proxy)
 
     async def everywhere(
-        self, case: str, check: Callable[[Pair], Awaitable[None]], **options: object
+        self,
+        case: str,
+        check: Callable[[Pair], Awaitable[None]],
+        ways: Iterable[Way] = WAYS,
+        **options: object,
     ) -> None:
         """Run the check on every way, all at once; the first failure names its way.
 
@@ -225,7 +229,7 @@ class Rig:
                     raise
 
             async with asyncio.TaskGroup() as group:
-                for way in WAYS:
+                for way in ways:
                     group.create_task(on(way), name=str(way))
 
 
