@@ -9,9 +9,11 @@ A redaction that fails keeps the whole message out of the capture: traffic fails
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 import hashlib
+import operator
 import re
 import secrets
 import urllib.parse
@@ -94,7 +96,7 @@ class Redaction:
             span for pattern in self.patterns for m in pattern.finditer(data) for span in _spans(m)
         )
         out, at = bytearray(), 0
-        for begin, end in _apart(spans):
+        for begin, end in _apart(_outside(spans, data) if spans else spans):
             out += data[at:begin] + self.pseudonym(data[begin:end]).encode()
             at = end
         return bytes(out) + data[at:] if at else data
@@ -169,6 +171,19 @@ def _spans(match: Any) -> list[tuple[int, int]]:
     """What a match hides: its groups where it has some and they matched, else all of it."""
     groups = [match.span(number) for number in range(1, match.re.groups + 1)]
     return [(a, b) for a, b in groups if 0 <= a < b] or [match.span()]
+
+
+def _outside(spans: list[tuple[int, int]], data: bytes) -> list[tuple[int, int]]:
+    """Those that do not lie within a pseudonym, which another redaction has put there."""
+    marks = [match.span() for match in _PSEUDONYM.finditer(data)]
+    if not marks:
+        return spans
+
+    def inside(begin: int, end: int) -> bool:
+        at = bisect.bisect_right(marks, begin, key=operator.itemgetter(0)) - 1
+        return at >= 0 and end <= marks[at][1]
+
+    return [span for span in spans if not inside(*span)]
 
 
 def _apart(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -58,6 +58,17 @@ def test_patterns_that_overlap_hide_the_whole_and_never_each_other_s_pseudonyms(
     assert PSEUDONYM.sub("*", captured) == "x* *"
 
 
+def test_what_one_redaction_put_there_is_no_secret_to_another() -> None:
+    """A pattern that matched digits broke every pseudonym that had such digits."""
+    turn = FakeTalk().turn("pins 1234 " + " ".join(f"user{n}x" for n in range(300)) + " 1234")
+    plan = plan_of(
+        turn, action("redact", regex=regexes("user[0-9]+x")), action("redact", regex=regexes("[0-9]{2,}"))
+    )
+    captured = text_of(plan.captured)
+    assert PSEUDONYM.sub("*", captured) == "pins * " + "* " * 300 + "*"
+    assert len(set(PSEUDONYM.findall(captured))) == 301
+
+
 def test_nested_groups_are_hidden_once() -> None:
     redact = action("redact", regex=regexes("key (ab(cd))"))
     captured = text_of(plan_of(FakeTalk().turn("key abcd!"), redact).captured)
