@@ -16,6 +16,7 @@ from wsinspect.rules.reference import MARKER, reference
 from wsinspect.rules.schema import schema_text
 
 ROOT = Path(__file__).parents[2]
+READY = sorted((ROOT / "rules").glob("*.yaml"))
 SCHEMA: dict[str, Any] = json.loads(schema_text())
 
 
@@ -30,6 +31,18 @@ def with_rule(rule: str) -> str:
 def test_the_copy_is_as_the_code_makes_it() -> None:
     copy = ROOT / "rules" / "schema" / "wsinspect-rules.schema.json"
     assert copy.read_text() == schema_text(), f"wsinspect rules schema > {copy.relative_to(ROOT)}"
+
+
+def test_an_editor_finds_each_action_in_one_place() -> None:
+    """As a word of an enum too, the YAML language server completed `drop` to `drop: drop`."""
+    bare, mapping = SCHEMA["$defs"]["action"]["anyOf"]
+    assert mapping["properties"].keys() == ACTIONS.keys()
+    assert "enum" not in bare
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
+def test_the_ready_files_fit(path: Path) -> None:
+    assert fits(path.read_text())
 
 
 def test_only_keywords_that_the_tests_understand_are_used() -> None:

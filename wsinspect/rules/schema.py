@@ -247,7 +247,9 @@ def _action() -> Schema:
 
 
 def _bare_actions() -> Schema:
-    return {"enum": [word for word, kind in ACTIONS.items() if not _required(kind)]}
+    """A pattern, not an enum: an editor would complete `drop` to `drop: drop` from both of them."""
+    words = [word for word, kind in ACTIONS.items() if not _required(kind)]
+    return {"type": "string", "pattern": f"^({'|'.join(words)})$"}
 
 
 def _required(kind: type[Action]) -> list[str]:
