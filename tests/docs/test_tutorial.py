@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.control.conftest import runtime
+from tests.rules.test_schema import fits
 from wsinspect.cli import main
 
 __all__ = ["runtime"]
@@ -71,6 +72,7 @@ def test_the_tests_of_a_file_pass(name: str, lab: Path, capsys: pytest.CaptureFi
     passed = re.search(r"^(\d+) tests?: \1 passed, 0 failed$", out, re.MULTILINE)
     assert passed, out
     assert (int(passed[1]) == 0) == (name in WITHOUT_TESTS)
+    assert fits(FILES[name]), "an editor would underline it"
 
 
 def test_the_files_get_on_with_each_other(lab: Path) -> None:
