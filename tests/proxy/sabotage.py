@@ -43,5 +43,5 @@ Session.passed = _raising(Session.passed, _in_passed)  # type: ignore[method-ass
 Session.settle = _raising(Session.settle, _in_settle)  # type: ignore[method-assign]
 Session.end = _raising(Session.end, _in_end)  # type: ignore[method-assign]
 Writer.append_read = _raising(  # type: ignore[method-assign]
-    Writer.append_read, lambda self, conn, side, t_ns, data, *_: b"raise in append" in data
+    Writer.append_read, lambda self, read: b"raise in append" in read[3]
 )

@@ -37,7 +37,7 @@ from xxhash import xxh3_64_intdigest as digest
 
 from wsinspect.capture import facts
 from wsinspect.decode.jsonencoder import encoder
-from wsinspect.model import Clock, Fact, FactRecord, Gap, Read, Record, Sent, Side
+from wsinspect.model import Clock, Fact, FactRecord, Gap, Read, ReadFields, Record, Sent, Side
 
 VERSION = 1
 MAGIC = b"WSCAP" + bytes([VERSION]) + b"\r\n"
@@ -132,7 +132,7 @@ def encode(record: Record) -> tuple[bytes, bytes]:
     """
     match record:
         case Read():
-            return read_head(record), record.data
+            return read_head(fields_of(record)), record.data
         case FactRecord():
             return fact_record(record.conn, record.t_ns, facts.dumps(record.fact)), b""
         case Sent():
@@ -161,28 +161,21 @@ def _about(sent: Sent) -> bytes:
 _encode = encoder(ascii_only=True)
 
 
-def read_head(read: Read) -> bytes:
-    """Header and fixed fields (48 bytes) of a Read; `read.data` follows them."""
-    return read_fields(
+def fields_of(read: Read) -> ReadFields:
+    """The same as a tuple."""
+    return (
         read.conn, read.side, read.t_ns, read.data, read.offset, read.frame, read.left, read.carry, read.state
-    )
+    )  # fmt: skip
 
 
-def read_fields(
-    conn: int,
-    side: int,
-    t_ns: int,
-    data: bytes,
-    offset: int,
-    frame: int,
-    left: int,
-    carry: int,
-    state: int,
+def read_head(
+    read: ReadFields,
     # Bound as defaults: this runs once per read of the relay, and global look-ups are a tenth of it.
     _pack: Any = _SEALED_READ.pack,
     _digest: Any = digest,
 ) -> bytes:
-    """`read_head` of a Read with these fields."""
+    """Header and fixed fields (48 bytes) of a Read; its data follows them."""
+    conn, side, t_ns, data, offset, frame, left, carry, state = read
     sealed: bytes = _pack(len(data) + 24, 2, side, carry, state, conn, t_ns, offset, frame, left)
     check: int = _digest(data, _digest(sealed)) & 0xFFFFFFFF
     return check.to_bytes(4, "little") + sealed

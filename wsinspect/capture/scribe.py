@@ -16,15 +16,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import wsinspect
-from wsinspect.capture.format import Counts, Segment, checkpoint_record, encode, end_record, segment_record
+from wsinspect.capture.format import (
+    Counts,
+    Segment,
+    checkpoint_record,
+    encode,
+    end_record,
+    read_head,
+    segment_record,
+)
 from wsinspect.capture.live import LiveConnections
 from wsinspect.capture.outage import Outage
 from wsinspect.capture.ring import make_ring, remove_ring
 from wsinspect.capture.store import SegmentStore, Store
-from wsinspect.model import Clock, Fact
+from wsinspect.model import Clock, Fact, ReadFields
 
 CLOCK_CHECK_NS = 1_000_000_000
 CLOCK_DRIFT_NS = 50_000_000
@@ -34,7 +41,8 @@ _RETURN_FIRST_S = 0.25
 _RETURN_LAST_S = 2.0
 
 
-class FactEntry(NamedTuple):
+@dataclass(slots=True)
+class FactEntry:
     """A fact in the queue."""
 
     record: bytes
@@ -44,14 +52,18 @@ class FactEntry(NamedTuple):
     payload: bytes
 
 
-class Mark(NamedTuple):
+@dataclass(slots=True)
+class Mark:
     """A place in the queue where a segment may end, and the frames counted up to it."""
 
     frames: int | None
 
 
-type Entry = bytes | tuple[bytes, bytes] | FactEntry | Mark
-"""A whole record; a Read's head and data; …"""
+type Entry = bytes | ReadFields | FactEntry | Mark
+"""A whole record, a Read, …"""
+
+_JOINED = 4096
+"""Up to this many bytes of data are copied: that costs less than a chunk of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,29 +182,27 @@ class Scribe:
             self._own += len(clock)
             small.append(clock)
         for entry in entries:
-            if isinstance(entry, bytes):
-                small.append(entry)
+            data = b""
+            if isinstance(entry, tuple):
+                record, data = read_head(entry), entry[3]
+            elif isinstance(entry, bytes):
+                record = entry
             elif isinstance(entry, FactEntry):
                 self._live.take(entry.conn, entry.t_ns, entry.fact, entry.payload)
-                small.append(entry.record)
-            elif not isinstance(entry, Mark):
-                if small:
-                    chunks.append(b"".join(small))
-                    small = []
-                chunks.extend(entry)
+                record = entry.record
+            else:
+                continue
+            small.append(record)
+            if len(data) <= _JOINED:
+                small.append(data)
+            else:
+                chunks += (b"".join(small), data)
+                small.clear()
+            if self._outage is not None:
+                self._outage.note(record)
         if small:
             chunks.append(b"".join(small))
-        if self._outage is not None:
-            self._note(entries)
         return chunks
-
-    def _note(self, entries: Sequence[Entry]) -> None:
-        assert self._outage is not None
-        for entry in entries:
-            if isinstance(entry, bytes):
-                self._outage.note(entry)
-            elif not isinstance(entry, Mark):
-                self._outage.note(entry[0])
 
     def _checkpoint(self) -> None:
         records = [checkpoint_record(time.monotonic_ns(), batch) for batch in self._live.batches()]

@@ -1,7 +1,7 @@
 """Appending to a capture without ever making the relay wait.
 
     relay's thread                          writer's thread
-    append: encode, checksum, enqueue  -->  take all that is queued, one writev, nap a few ms
+    append: enqueue;                   -->  take all that is queued, checksums, one writev, nap a few ms
             wake it only where it sleeps    (`scribe`: where it goes, segments, checkpoints, clocks)
 
 The queue is a deque with one producer and one consumer, its methods atomic under the interpreter lock: no
@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Literal
 
 from wsinspect.capture import facts, files
-from wsinspect.capture.format import MAX_DATA, encode, fact_record, read_fields, read_head
+from wsinspect.capture.format import MAX_DATA, encode, fact_record, fields_of
 from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe
 from wsinspect.errors import Unavailable, UsageError
-from wsinspect.model import Clock, FactRecord, Gap, Notice, Read, Record, Sent, Side
+from wsinspect.model import Clock, FactRecord, Gap, Notice, Read, ReadFields, Record, Sent, Side
 
 type Pressure = Literal["drop", "throttle"]
 """What gives way where the disk is slower than the traffic: the capture, or the traffic."""
@@ -42,8 +42,6 @@ IDLE_S = 1.0
 FACT_SLACK = 16 << 20
 """By how many bytes facts may exceed the queue's limit."""
 
-_JOINED = 4096
-"""Up to this many bytes of data a record is one chunk: copying them costs less than a second chunk."""
 _RECORDS_A_BATCH = 8192
 _RETRY_FIRST_S = 0.25
 _RETRY_LAST_S = 2.0
@@ -159,32 +157,17 @@ class Writer:
     def append(self, record: Record) -> None:
         """Enqueue a record. Never waits for the disk; what finds no room is accounted in a gap."""
         if type(record) is Read:
-            self.append_read(
-                record.conn, record.side, record.t_ns, record.data,
-                record.offset, record.frame, record.left, record.carry, record.state,
-            )  # fmt: skip
+            self.append_read(fields_of(record))
         else:
             self._append_slowly(record)
 
-    def append_read(
-        self,
-        conn: int,
-        side: Side,
-        t_ns: int,
-        data: bytes,
-        offset: int,
-        frame: int,
-        left: int,
-        carry: int,
-        state: int,
-    ) -> None:
+    def append_read(self, read: ReadFields) -> None:
         """`append` of a Read with these fields: the hot path."""
-        queued = self._queued + len(data) + 48
+        queued = self._queued + len(read[3]) + 48
         if queued > self._clear_to and not self._is_clear(queued):
-            self._append_slowly(Read(conn, side, t_ns, data, offset, frame, left, carry, state))
+            self._append_slowly(Read(*read))
             return
-        head = read_fields(conn, side, t_ns, data, offset, frame, left, carry, state)
-        self._queue.append(head + data if len(data) <= _JOINED else (head, data))
+        self._queue.append(read)
         self._queued = queued
         if self._sleeping:
             self._rouse()
@@ -236,7 +219,7 @@ class Writer:
             self._hold_back()
         room = not self._pending and self.queue_bytes + size + 48 <= self._limit
         if room and size <= MAX_DATA:
-            self._put((read_head(read), read.data), size + 48)
+            self._put(fields_of(read), size + 48)
             return
         self.gaps += 1
         self._overflowed = True

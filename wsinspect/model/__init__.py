@@ -48,7 +48,7 @@ from wsinspect.model.frames import (
     Violation,
     opcode_word,
 )
-from wsinspect.model.records import Clock, FactRecord, Gap, Read, Record, ScanState, Sent
+from wsinspect.model.records import Clock, FactRecord, Gap, Read, ReadFields, Record, ScanState, Sent
 
 __all__ = [
     "AT_OPENING",
@@ -76,6 +76,7 @@ __all__ = [
     "Opened",
     "Outcome",
     "Read",
+    "ReadFields",
     "Record",
     "Released",
     "Requested",
