@@ -7,6 +7,7 @@ whose callback raises. On a fault the relay goes blind for that direction and th
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -44,8 +45,9 @@ class Leg(asyncio.Protocol):
     """The socket that leads to `side`: what it sends comes in here, what it shall get goes out here."""
 
     __slots__ = (
-        "_acked_before", "_draining_until", "_finishing", "_written", "came_to_end", "errno", "gone", "old",
-        "peer", "pending", "pending_end", "pipe", "read_size", "side", "sock", "takeover", "transport",
+        "_acked_before", "_clear", "_draining_until", "_fd", "_finishing", "_written", "came_to_end", "errno",
+        "gone", "old", "peer", "pending", "pending_end", "pipe", "read_size", "side", "sock", "takeover",
+        "transport",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +64,9 @@ class Leg(asyncio.Protocol):
         None where the transport was closed before, and so told of it before.
         """
         self.sock: Any = transport.get_extra_info("socket")
+        self._fd: int = self.sock.fileno()
+        self._clear = False
+        """Nothing that was sent waits in the transport."""
         self.pipe = pipe
         self.pending: list[bytes] | None = []
         """What arrives before the takeover is complete (as on the wire); None from then on."""
@@ -198,18 +203,32 @@ class Leg(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Bytes for this side. What cannot be delivered any more is counted by the takeover."""
-        if self.gone or self._finishing or self.transport.is_closing():
+        if self._finishing or self.transport.is_closing():
             self.takeover.undelivered(self, len(data))
             if self.gone and self.peer._draining_until is None:
                 self.peer.abort()  # as a kernel answers data for a socket that is closed
         elif self.pipe is None:
             self._written += len(data)
-            self.transport.write(data)
+            self._send(data)
         elif records := self.pipe.encrypt(data):
             self._written += len(records)
-            self.transport.write(records)
+            self._send(records)
         else:  # TLS has said its last word on this leg
             self.takeover.undelivered(self, len(data))
+
+    def _send(self, data: bytes) -> None:
+        """Straight to the kernel where nothing waits before it: `transport.write` takes twice as long."""
+        if not self._clear:
+            self.transport.write(data)
+            self._clear = not self.transport.get_write_buffer_size()
+            return
+        try:
+            sent = os.write(self._fd, data)
+        except OSError:
+            sent = 0  # it is full, or has failed: the transport finds out for itself
+        if sent != len(data):
+            self._clear = False
+            self.transport.write(memoryview(data)[sent:])
 
     def finish(self, finish: Finish) -> None:
         """End the outgoing half as the table of ends says."""
@@ -218,7 +237,7 @@ class Leg(asyncio.Protocol):
         match finish:
             case Finish.CLOSE_NOTIFY:
                 if self.pipe is not None and not self._finishing:
-                    self.transport.write(self.pipe.close_notify())
+                    self._send(self.pipe.close_notify())
             case Finish.FIN:
                 self._finishing = True
                 try:
@@ -274,7 +293,7 @@ class Leg(asyncio.Protocol):
             plain = pipe.decrypt(data)
             reply = pipe.replies()
             if reply and not self._finishing and not self.transport.is_closing():
-                self.transport.write(reply)
+                self._send(reply)
         except Exception as exc:  # nothing readable is left to fall back to
             self.takeover.fault(self, exc)
             self.takeover.stop()
