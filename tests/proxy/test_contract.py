@@ -150,6 +150,39 @@ async def test_a_relayed_connection_never_times_out() -> None:
     assert not watchdog.can_timeout.is_set()
 
 
+async def test_no_connection_of_our_own_proxy_has_a_timer() -> None:
+    watchdog = server.TimeoutWatchdog(contract.NO_TIMEOUT_S, lambda: asyncio.sleep(0))
+
+    class Handler:
+        timeout_watchdog = watchdog
+
+    with taddons.context() as loaded:
+        addon = contract.PatientProxyserver()
+        loaded.master.addons.add(addon)
+        assert loaded.master.addons.get("proxyserver") is addon
+        loaded.options.tcp_timeout = contract.NO_TIMEOUT_S
+        with addon.register_connection("1", Handler()):  # type: ignore[arg-type]
+            assert list(addon.connections) == ["1"]
+            watching = asyncio.ensure_future(watchdog.watch())
+            await asyncio.sleep(0)
+            assert not asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+            assert not watching.done()
+        assert not addon.connections
+        watching.cancel()
+
+
+async def test_a_timeout_that_the_user_sets_is_kept() -> None:
+    class Handler:
+        timeout_watchdog = server.TimeoutWatchdog(5, lambda: asyncio.sleep(0))
+
+    with taddons.context() as loaded:
+        addon = contract.PatientProxyserver()
+        loaded.master.addons.add(addon)
+        loaded.options.tcp_timeout = 5
+        with addon.register_connection("1", Handler()):  # type: ignore[arg-type]
+            assert Handler.timeout_watchdog.can_timeout.is_set()
+
+
 def test_a_stream_reader_counts_what_it_holds() -> None:
     async def held() -> int:
         reader = asyncio.StreamReader()

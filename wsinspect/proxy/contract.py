@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mitmproxy import connection, http
+from mitmproxy import connection, ctx, http
+from mitmproxy.addons import proxyserver
 from mitmproxy.connection import Connection
-from mitmproxy.proxy import commands, events, layer, server, tunnel
+from mitmproxy.proxy import commands, events, layer, mode_servers, server, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import tcp, tls, websocket
@@ -23,6 +24,9 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook
 from mitmproxy.proxy.layers.websocket import WebsocketEndHook
 from mitmproxy.tls import TlsData
 from OpenSSL import SSL
+
+NO_TIMEOUT_S = 365 * 24 * 3600
+"""mitmproxy's `tcp_timeout` has no word for never."""
 
 type UpgradedLayer = websocket.WebsocketLayer | tcp.TCPLayer
 """What carries the bytes after a 101: TCPLayer where mitmproxy does not call it a WebSocket."""
@@ -312,6 +316,23 @@ def never_time_out(handler: server.ConnectionHandler) -> None:
     """
     handler.timeout_watchdog.blocker += 1
     handler.timeout_watchdog.can_timeout.clear()
+
+
+class PatientProxyserver(proxyserver.Proxyserver):
+    """mitmproxy's, whose connections never time out, and so have no timer each.
+
+    A loop with a timer asks the clock and sets the kernel's timer at each turn, for every message of a
+    quiet connection. Where the user wants a `tcp_timeout`, it holds until a connection is relayed.
+    """
+
+    name = "proxyserver"
+
+    def register_connection(
+        self, connection_id: tuple[Any, ...] | str, handler: mode_servers.ProxyConnectionHandler
+    ) -> Any:
+        if ctx.options.tcp_timeout == NO_TIMEOUT_S:
+            never_time_out(handler)
+        return super().register_connection(connection_id, handler)
 
 
 def gate_reads(handler: server.ConnectionHandler) -> asyncio.Event:

@@ -19,7 +19,6 @@ from mitmproxy.addons import (
     disable_h2c,
     next_layer,
     proxyauth,
-    proxyserver,
     script,
     tlsconfig,
     upstream_auth,
@@ -36,7 +35,7 @@ from wsinspect.capture.writer import Writer
 from wsinspect.control.protocol import CaptureMoved, NoticeEvent, ProxyInfo, encode_hello
 from wsinspect.control.settings import ProxySettings
 from wsinspect.errors import Unavailable, UsageError
-from wsinspect.proxy import modes
+from wsinspect.proxy import contract, modes
 from wsinspect.proxy.addon import WsInspect
 from wsinspect.proxy.control_server import ControlServer
 from wsinspect.proxy.rulebook import LoadedRules, RuleSource
@@ -44,7 +43,6 @@ from wsinspect.proxy.strategy import StrategyPerMode, strategy_for, strategy_of
 
 logger = logging.getLogger(__name__)
 
-YEAR_S = 365 * 24 * 3600
 KEPT_CAPTURES = 10
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOP_LIMIT_S = 1.7
@@ -196,7 +194,7 @@ class _Proxy:
             block.Block(),
             proxyauth.ProxyAuth(),
             disable_h2c.DisableH2C(),
-            proxyserver.Proxyserver(),
+            contract.PatientProxyserver(),
             next_layer.NextLayer(),
             tlsconfig.TlsConfig(),
             *self._strategy_per_mode(master),
@@ -208,7 +206,7 @@ class _Proxy:
         own: dict[str, Any] = {
             "mode": self.specs,
             "listen_host": self.settings.listen_host,
-            "tcp_timeout": YEAR_S,
+            "tcp_timeout": contract.NO_TIMEOUT_S,
             "validate_inbound_headers": False,
             "connection_strategy": self.strategy,
             "ssl_insecure": self.settings.ssl_insecure,
