@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench import proxies, report
@@ -65,10 +67,10 @@ def _options() -> argparse.Namespace:
 
 
 def alike(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows that one proxy can serve, in their order."""
-    groups: dict[tuple[bool, str], list[Row]] = defaultdict(list)
+    """The rows that one proxy can serve, in their order; one that is killed cannot tell what it dropped."""
+    groups: dict[tuple[bool, str, bool], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.tls, row.rules].append(row)
+        groups[row.tls, row.rules, row.measure == "lag_ms"].append(row)
     return [*groups.values()]
 
 
@@ -80,7 +82,7 @@ def run(
     rounds: int,
     duration_s: float,
 ) -> int:
-    """All rounds of rows that are alike, each proxy fresh in each; the reads dropped from the captures."""
+    """All rounds of rows that are alike, the proxies fresh in each; the reads dropped from the captures."""
     port, tls, rules = free_port(), rows[0].tls, rows[0].rules
     cert, key, _ = certificate()
     words = [str(build()), "server", "--port", str(port)]
@@ -88,38 +90,37 @@ def run(
     with Process("server", [*words, *(["--cert", str(cert), "--key", str(key)] if tls else [])]) as server:
         server.listens(port)
         for number in range(1, rounds + 1):
-            for name in names:
-                proxy = proxies.start(name, port, tls=tls, rules=rules, capture=folder / "bench.wscap")
-                try:
-                    one_round(number, rows, proxy, results, duration_s)
-                finally:
-                    proxy.stop()
-                dropped += proxy.dropped_reads()
+            capture = folder / "bench.wscap"
+            with ExitStack() as started:
+                running = [
+                    started.enter_context(proxies.start(name, port, tls=tls, rules=rules, capture=capture))
+                    for name in names
+                ]
+                for row, proxy in itertools.product(rows, running):
+                    if row.fits(number, has_process=proxy.process is not None, captures=bool(proxy.capture)):
+                        one(number, row, proxy, results, duration_s)
+            dropped += sum(proxy.dropped_reads() for proxy in running)
     return dropped
 
 
-def one_round(
+def one(
     number: int,
-    rows: Iterable[Row],
+    row: Row,
     proxy: Proxy,
     results: dict[str, dict[str, list[Result]]],
     duration_s: float,
 ) -> None:
-    for row in rows:
-        if (proxy.process is None and row.measure.startswith("kb_")) or (row.once and number > 1):
-            continue
-        if row.measure == "lag_ms" and proxy.capture is None:
-            continue
-        try:
-            result = measure(row, proxy, duration_s=duration_s)
-        except BenchError as error:
-            print(f"bench: {error}", file=sys.stderr)
-            continue
-        results[row.key][proxy.name].append(result)
-        cost = f"  {result.us_per_message:.2f} us/message" if result.us_per_message else ""
-        print(f"round {number}  {proxy.name:10} {row.key:9} {result.value:14,.1f}{cost}", file=sys.stderr)
-        if proxy.process is not None and row.measure != "lag_ms":
-            proxy.process.settle()
+    """One row of one proxy; the next one follows when it rests."""
+    try:
+        result = measure(row, proxy, duration_s=duration_s)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return
+    results[row.key][proxy.name].append(result)
+    cost = f"  {result.us_per_message:.2f} us/message" if result.us_per_message else ""
+    print(f"round {number}  {proxy.name:10} {row.key:9} {result.value:14,.1f}{cost}", file=sys.stderr)
+    if proxy.process is not None and row.measure != "lag_ms":
+        proxy.process.settle()
 
 
 def write(text: str) -> None:

@@ -19,14 +19,20 @@ type Results = Mapping[str, Mapping[str, list[Result]]]
 UNITS = {"mb_per_s": " MB/s", "p50_us": " us", "p99_us": " us", "msg_per_s": "/s", "lag_ms": " ms"}
 
 
-def median(results: list[Result]) -> float | None:
-    return statistics.median(result.value for result in results) if results else None
+def figure(row: Row, results: Results, name: str) -> float | None:
+    """The median of the rounds; of what a kill costs, the worst."""
+    values = [result.value for result in results[row.key].get(name, [])]
+    if not values:
+        return None
+    return max(values) if row.measure == "lag_ms" else statistics.median(values)
 
 
 def ratio(row: Row, results: Results, baseline: str) -> float | None:
-    """wsinspect's median over the baseline's."""
-    ours, theirs = median(results[row.key].get("wsinspect", [])), median(results[row.key].get(baseline, []))
-    return ours / theirs if ours is not None and theirs else None
+    """wsinspect's figure over the baseline's, a moment before: the median of the rounds."""
+    ours, theirs = results[row.key].get("wsinspect", []), results[row.key].get(baseline, [])
+    if not ours or len(ours) != len(theirs) or not all(each.value for each in theirs):
+        return None
+    return statistics.median(our.value / their.value for our, their in zip(ours, theirs, strict=True))
 
 
 def verdict(row: Row, results: Results) -> str:
@@ -34,7 +40,7 @@ def verdict(row: Row, results: Results) -> str:
     checks = [
         (ratio(row, results, "stock"), row.stock_must, row.stock_aim),
         (ratio(row, results, "relay"), row.relay_must, row.relay_aim),
-        (median(results[row.key].get("wsinspect", [])), row.most, row.most_aim),
+        (figure(row, results, "wsinspect"), row.most, row.most_aim),
     ]
     words = {"missed"} if any(each.faults for each in results[row.key].get("wsinspect", [])) else set()
     if row.mockttp_aim is not None:
@@ -76,7 +82,7 @@ def machine() -> str:
 
 
 def _figure(row: Row, results: Results, name: str) -> str:
-    value = median(results[row.key].get(name, []))
+    value = figure(row, results, name)
     if value is None:
         return "-"
     alive = [each.alive for each in results[row.key][name] if each.alive is not None]
