@@ -42,6 +42,8 @@ class LayerRelay:
         self._on_finished = on_finished
         self.on_holds: Callable[[Session], None] = lambda session: None
         """Told where messages were held or released."""
+        self.on_windows: Callable[[Session], None] = lambda session: None
+        """Told where rules want to know a deflate window."""
         self._finished = False
         self._faulty: set[Side] = set()
         """Sides whose bytes pass the session by, since a fault of ours."""
@@ -194,6 +196,8 @@ class LayerRelay:
         self._alarm.set(self.session.next_wake_ns)
         if self.session.has_hold_news:
             self.on_holds(self.session)
+        if self.session.wants_windows:
+            self.on_windows(self.session)
         self._read_if_free()
 
     def _finish(self) -> Iterator[commands.Command]:

@@ -21,6 +21,7 @@ from wsinspect.proxy.hooked import HookedRelay
 from wsinspect.proxy.layer import LayerRelay
 from wsinspect.proxy.takeover import Takeover, TakeoverFailed
 from wsinspect.proxy.watcher import EdgeWatcher
+from wsinspect.proxy.windows import Windows
 from wsinspect.relay.session import Session
 from wsinspect.wire.extensions import Negotiated, negotiated
 
@@ -67,6 +68,7 @@ class Relays:
         """Somebody is there who can decide about held messages."""
         self._agreed: dict[int, Negotiated] = {}
         """What handshakes agreed to, of live connections with rules."""
+        self._windows = Windows(lambda: writer.path, self.live, self._agreed)
         writer.count_frames = self.count_frames
         writer.on_full = self.pause_all
         writer.on_room = self._room
@@ -98,7 +100,7 @@ class Relays:
         if takeover:
             try:
                 relay = Takeover(found, session, self._writer, self._watcher, self._finished)
-                relay.on_holds = self._holds_changed
+                relay.on_holds, relay.on_windows = self._holds_changed, self._windows.want
                 self.live[conn] = relay
                 relay.throttle(self._paused)
                 await relay.start()
@@ -115,7 +117,7 @@ class Relays:
             session.notice(Notice(code="hooks", text=text), time.monotonic_ns())
         kind = HookedRelay if hooked else LayerRelay
         fallback = kind(found, session, self._writer, self._finished)
-        fallback.on_holds = self._holds_changed
+        fallback.on_holds, fallback.on_windows = self._holds_changed, self._windows.want
         self.live[conn] = fallback
         fallback.throttle(self._paused)
         fallback.start()
@@ -220,4 +222,5 @@ class Relays:
             logger.warning("%d connections had not ended after %g s", len(self.live), limit_s)
 
     def close(self) -> None:
+        self._windows.close()
         self._watcher.close()

@@ -55,7 +55,7 @@ class Takeover:
     __slots__ = (
         "_alarm", "_append", "_append_read", "_bypassed", "_faulty", "_finished", "_full", "_held", "_loop",
         "_notified", "_on_finished", "_severed", "_task", "_throttled", "_undelivered", "legs", "on_holds",
-        "session", "upgraded", "watcher",
+        "on_windows", "session", "upgraded", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,8 @@ class Takeover:
         self._on_finished = on_finished
         self.on_holds: Callable[[Session], None] = lambda session: None
         """Told where messages were held or released."""
+        self.on_windows: Callable[[Session], None] = lambda session: None
+        """Told where rules want to know a deflate window."""
         self._loop = asyncio.get_running_loop()
         self._notified: set[Side] = set()
         self._faulty: set[Side] = set()
@@ -313,6 +315,8 @@ class Takeover:
         self._alarm.set(session.next_wake_ns)
         if session.has_hold_news:
             self.on_holds(session)
+        if session.wants_windows:
+            self.on_windows(session)
         for leg in self.legs:
             leg.read_size.inspected(session.inspects(leg.side))
             full = not session.wants_reading(leg.side)

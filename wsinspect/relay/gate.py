@@ -25,6 +25,10 @@ MOST_FRAMES = 1 << 16
 """Of a message that is kept: each costs some hundred bytes, however short it is."""
 
 
+PAST_KEPT = 1 << 20
+"""Bytes of messages that are kept while the window before them is looked for."""
+
+
 @dataclass(slots=True)
 class _Kept:
     """Something whole, and the bytes in which it came."""
@@ -117,6 +121,11 @@ class Gate:
         self._midway = False
         """So has something of the frame under way."""
         self._numbers = 0
+        self.past_from: int | None = None
+        """Position in the direction's bytes, between two messages, at which the window is looked for."""
+        self._past: list[bytes] = []
+        """The compressed messages since."""
+        self._past_bytes = 0
         if after is not None and after.offset:
             self._frames.resume(after.frame, after.offset, 0, 0, after.state)
             self._messages.gap(after.state)
@@ -156,6 +165,27 @@ class Gate:
     def window_known(self) -> bool:
         """Every message to come can be read. Else some refer to bytes from before this gate was there."""
         return self._messages.window_known
+
+    def remember(self) -> int:
+        """Keep what comes from here on, between two messages, for `catch_up`; returns the position."""
+        self._past, self._past_bytes, self.past_from = [], 0, self.end
+        return self.end
+
+    def catch_up(self, assembler: MessageAssembler) -> bool:
+        """`assembler` knows the window at `past_from`: go on with it. False where that cannot be just now."""
+        if self._passing or self.past_from is None:
+            return False
+        assembler.set_max(self.limit)
+        past = FrameDecoder(self.side, rsv_allowed=7, max_payload=self.limit)
+        for frame in [*past.receive(b"".join(self._past)), *self._of]:
+            assembler.receive(frame)
+        self._messages = assembler
+        self.forget()
+        return True
+
+    def forget(self) -> None:
+        """The window is not looked for any more."""
+        self._past, self.past_from = [], None
 
     def set_limit(self, limit: int) -> None:
         """Keep messages up to another size, from the next one on."""
@@ -203,17 +233,33 @@ class Gate:
                 self._parts, self._of, self._kept = [], [], 0
             if message.truncated and Violation.BAD_DEFLATE not in message.violations:
                 self.oversize += 1
-            yield Held(before, self._data, start, stop, message, frames, number)
+            held = Held(before, self._data, start, stop, message, frames, number)
+            if number and self.past_from is not None:
+                self._note(held.raw, stop)
+            yield held
             return
         self._kept += self._tail_bytes + stop - start
         self._parts += [*(self._take_tail() or ()), self._data[start:stop]]
         self._of.append(frame)
+        if message is not None and message.compressed and self.past_from is not None:
+            self._note(None, stop)
         if frame.fin or self._passing or not self._keeps_data:
             self._passing = (self._passing or not self._keeps_data) and not frame.fin
             yield self._let_go()
         elif len(self._of) > MOST_FRAMES:
             self._let_pass()
             yield self._let_go()
+
+    def _note(self, raw: bytes | None, stop: int) -> None:
+        """A compressed message; None: one that was not kept, so that the window is wanted behind it."""
+        self._past_bytes += len(raw or b"")
+        if self.window_known:
+            self.forget()
+        elif raw is None or self._past_bytes > PAST_KEPT:
+            self._past, self._past_bytes = [], 0
+            self.past_from = self.end - len(self._data) + stop
+        else:
+            self._past.append(raw)
 
     def _left_over(self) -> Iterator[bytes]:
         """The beginning of a frame that is not whole, behind the fragments that may be kept."""

@@ -22,6 +22,7 @@ from wsinspect.relay.judging import Rules
 from wsinspect.relay.line import Swallow
 from wsinspect.relay.slow import SlowPath
 from wsinspect.relay.verdicts import judged
+from wsinspect.wire.messages import MessageAssembler
 
 
 class Ruling:
@@ -35,6 +36,8 @@ class Ruling:
         self._effects = Effects(self)
         self._severed: set[Side] = set()
         """Legs that got their end from a rule."""
+        self.window_wishes: list[tuple[Side, int]] = []
+        """Where in a direction's stream, as it is captured, its deflate window is wanted."""
 
     # ----------------------------------------------------------------------------------------------- rules
 
@@ -82,10 +85,22 @@ class Ruling:
         """What `side` sends goes the slow path from here on."""
         direction = self._directions[side]
         if direction.path is None:
-            direction.path = SlowPath(direction, self.book, self.holds, self._effects.carry)
+            direction.path = SlowPath(
+                direction, self.book, self.holds, self._effects.carry, self._want_window
+            )
             if self._rules is not None:
                 direction.path.set_rules(self._rules, now_ns)
         return direction.path
+
+    def _want_window(self, side: Side, position: int) -> None:
+        self.window_wishes.append((side, position))
+
+    def window_found(
+        self, side: Side, position: int, assembler: MessageAssembler | None, now_ns: int
+    ) -> int | None:
+        """See `SlowPath.window_found`."""
+        path = self._directions[side].path
+        return path.window_found(position, assembler, now_ns) if path is not None else None
 
     # ------------------------------------------------------------------------------------- bytes and time
 

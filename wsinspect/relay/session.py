@@ -28,6 +28,7 @@ from wsinspect.relay.judging import Rules
 from wsinspect.relay.ruling import Ruling
 from wsinspect.relay.shaping import NewKey
 from wsinspect.wire.extensions import Negotiated
+from wsinspect.wire.messages import MessageAssembler
 
 __all__ = ["MAX_WAITING", "AppendRead", "Session"]
 
@@ -295,6 +296,35 @@ class Session:
             return []
         news, self._ruling.holds.news = self._ruling.holds.news, []
         return news
+
+    @property
+    def wants_windows(self) -> bool:
+        """`take_window_wishes` has something."""
+        return self._ruling is not None and bool(self._ruling.window_wishes)
+
+    def take_window_wishes(self) -> list[tuple[Side, int]]:
+        """Where rules want to know a side's deflate window, in its stream as it is captured: `window_found`.
+
+        Rules that come late cannot read messages that refer to earlier ones.
+        """
+        if self._ruling is None:
+            return []
+        wishes, self._ruling.window_wishes = self._ruling.window_wishes, []
+        return wishes
+
+    def window_found(
+        self, side: Side, position: int, assembler: MessageAssembler | None, now_ns: int
+    ) -> int | None:
+        """`assembler` has read all of `side` up to there; None: that cannot be.
+
+        Returns a later position where it is wanted instead; None: nowhere, and it may have been taken. Leaves
+        records to take.
+        """
+        if self._ruling is None:
+            return None
+        later = self._ruling.window_found(side, position, assembler, now_ns)
+        self._records += self._ruling.book.take()
+        return later
 
     @property
     def next_wake_ns(self) -> int | None:

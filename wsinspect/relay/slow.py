@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wsinspect.model import Opcode
+from wsinspect.model import Opcode, Side
 from wsinspect.model.plans import Effect, Plan
 from wsinspect.relay.book import Book
 from wsinspect.relay.commands import Inject
@@ -26,6 +26,7 @@ from wsinspect.relay.outlet import Ending, Unit
 from wsinspect.relay.scan import BoundaryScan
 from wsinspect.relay.states import Carriage, Turn, turned
 from wsinspect.relay.way import WayOut
+from wsinspect.wire.messages import MessageAssembler
 
 KEPT_LIMIT = 16 << 20
 """Bytes that may wait in a direction; above it reading from the sender pauses, until it is half of that."""
@@ -41,9 +42,16 @@ class SlowPath:
     """Of one direction: `receive` and `end` in the place of the direction's own."""
 
     def __init__(
-        self, direction: Direction, book: Book, holds: Holds, carry: Callable[[tuple[Effect, ...], int], None]
+        self,
+        direction: Direction,
+        book: Book,
+        holds: Holds,
+        carry: Callable[[tuple[Effect, ...], int], None],
+        want_window: Callable[[Side, int], None],
     ) -> None:
-        """`direction`: settled. `carry`: does what a plan asks for beside its message."""
+        """`direction`: settled. `carry`: does what a plan asks for beside its message. `want_window`: asks
+        for what compressed messages refer to, at a position.
+        """
         self.judging = Judging(direction, book, holds)
         self.way = WayOut(direction, book, holds)
         self.slow_end_ms = 0.0
@@ -56,6 +64,7 @@ class SlowPath:
         self._book = book
         self._holds = holds
         self._carry_effects = carry
+        self._want_window = want_window
         self._gate: Gate | None = None
         self._full = False
         # Of the read under way, so that a fault loses nothing:
@@ -109,6 +118,25 @@ class SlowPath:
         )
         self.way.encoder = Encoder(side, rules.deflate, rules.new_key)
         self._direction.carriage = turned(self._direction.carriage, Turn.RULE_COULD_MATCH)
+        if self._gate.keeps_data and not self._gate.window_known:
+            self._want_window(side, self._gate.remember())
+
+    def window_found(self, position: int, assembler: MessageAssembler | None, now_ns: int) -> int | None:
+        """`assembler` knows the window there; None: nobody does. Returns where it is wanted instead."""
+        gate = self._gate
+        if gate is None or gate.past_from is None:
+            return None
+        if assembler is None or gate.window_known:
+            gate.forget()
+            return None
+        if position == gate.past_from and gate.catch_up(assembler):
+            side = self._direction.side
+            text = f"the {side.word}'s earlier messages are in the capture: rules see all from here on"
+            self._book.say("window-found", text, now_ns, side=side)
+            return None
+        if self.private:
+            gate.forget()  # the capture has other bytes behind the place where they began
+        return gate.past_from
 
     @property
     def private(self) -> bool:

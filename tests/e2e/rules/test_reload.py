@@ -17,8 +17,10 @@ from tests.proxy.conftest import Opened, Stage, open_through
 from tests.proxy.running import TIMEOUT_S, facts
 from wsinspect.control.client import ControlClient, EventReader
 from wsinspect.control.protocol import RulesEvent
-from wsinspect.model import Ruled, Side
+from wsinspect.model import Notice, Ruled, Side
+from wsinspect.wire.deflate import DeflateParams, Deflater
 from wsinspect.wire.frames import FrameDecoder, encode_frame
+from wsinspect.wire.messages import MessageAssembler
 
 MASK = b"\x01\x02\x03\x04"
 
@@ -188,3 +190,50 @@ async def test_without_rules_there_is_nothing_to_reload(stage: Stage) -> None:
     done = await wsinspect("ctl", "reload", "--proxy", str(stage.proxy.process.pid))
     assert done.code == 3
     assert "without rules" in done.err
+
+
+COMPRESSED = "permessage-deflate"
+WORDS = b"the same words again and again"
+
+
+@pytest.mark.parametrize("path", ["takeover", "layer"])
+async def test_rules_that_come_late_find_in_the_capture_what_messages_refer_to(
+    tmp_path: Path, path: str
+) -> None:
+    """All messages refer to the first one, from before any rule looked at the server's."""
+    more = ["--path", "layer"] if path == "layer" else []
+    drop = "version: 1\nrules: [{id: d, when: {from: server, text: {contains: secret}}, then: [drop]}]\n"
+    with reloading(tmp_path, "version: 1\nrules: []\n", *more) as each:
+        both = await open_through(
+            each.stage,
+            client_tls=False,
+            server_tls=False,
+            ask={"Sec-WebSocket-Extensions": COMPRESSED},
+            Sec_WebSocket_Extensions=COMPRESSED,
+        )
+        deflater, client = Deflater(), MessageAssembler(Side.SERVER, DeflateParams())
+
+        def say(text: bytes) -> None:
+            both.server.send(encode_frame(1, deflater.deflate(text), rsv=4))
+
+        async def heard(last: bytes) -> list[bytes]:
+            """What the client gets up to this message."""
+            decoder, found = FrameDecoder(Side.SERVER, rsv_allowed=4), list[bytes]()
+            while last not in found:
+                await both.client.until(lambda end: len(end.received) > decoder.offset)
+                data = bytes(both.client.received)[decoder.offset :]
+                messages = map(client.receive, decoder.receive(data))
+                found += [message.payload for message in messages if message is not None]
+            both.client.received.clear()
+            return found
+
+        say(WORDS)
+        assert await heard(WORDS) == [WORDS]
+        each.path.write_text(drop)
+        await each.next_event()
+        await each.stage.proxy.until(
+            lambda events: "window-found" in [notice.code for notice in facts(events, Notice)], both.target
+        )
+        say(b"secret " + WORDS)
+        say(b"known " + WORDS)
+        assert await heard(b"known " + WORDS) == [b"known " + WORDS]
