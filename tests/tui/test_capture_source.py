@@ -306,6 +306,10 @@ def test_what_is_evicted_says_so(tmp_path, source_of, monkeypatch):
     until(lambda: len(rows) == 3003, "all")
     until(lambda: source.lines([2])[0].preview == "no longer in the capture", "its end")
     assert source.lines([3002])[0].preview == "2999 later"
+    gone, there = source.detail(2), source.detail(3002)
+    assert (gone.frame, gone.note) == (None, "this frame was evicted: it is no longer in the capture")
+    assert there.frame is not None
+    assert there.frame.payload == b"2999 later"
     writer.close()
 
 

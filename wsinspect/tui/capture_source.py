@@ -316,6 +316,8 @@ class CaptureSource:
             elif kind >= FIRST_FACT:
                 detail.fact = self._index.fact(row)
                 detail.note = line.preview
+            elif self._index.is_gone(row) and not self._index.row(row).flags & RowFlag.TRUNCATED:
+                detail.note = "this frame was evicted: it is no longer in the capture"
             else:
                 self._fill_frame(detail, row)
         return detail
