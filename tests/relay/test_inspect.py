@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import string
+
 import pytest
 
 from tests.relay.judges import Script, plan
 from tests.relay.play import KEY, C, Play, S, frames
-from wsinspect.model import FactRecord, How, Judged, Outcome, Read, Sent, Side
+from wsinspect.model import Ended, FactRecord, How, Judged, Outcome, Read, Sent, Side
 from wsinspect.model.plans import Fate
 from wsinspect.relay.ends import Finish
 from wsinspect.relay.states import Carriage
@@ -363,3 +366,68 @@ def test_the_ends_are_mirrored_as_without_rules() -> None:
     assert play.ends_to(C) == [Finish.CLOSE_NOTIFY, Finish.FIN]
     play.end(C, How.RST, errno="ECONNRESET")
     assert play.ends_to(S) == [Finish.RST]
+
+
+NOISE = "".join(random.Random(1).choices(string.ascii_letters, k=500))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is large is that at 200 bytes."""
+    for name in ("slow.INSPECT_LIMIT", "slow.REENCODE_LIMIT", "judging.INSPECT_LIMIT"):
+        monkeypatch.setattr(f"wsinspect.relay.{name}", 200)
+
+
+def broken_off(play: Play) -> bool:
+    """Both have got their end, and the capture says why."""
+    ends = [(end.side, end.how) for end in play.facts(Ended)]
+    return (
+        ends == [(C, How.INSPECTOR), (S, How.INSPECTOR)]
+        and play.ends_to(C) == play.ends_to(S) == [Finish.FIN]
+        and "broken-off" in play.codes()
+        and "cannot follow a changed one" in play.facts(Ended)[0].detail
+    )
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("cut", [None, 150], ids=["kept", "passing"])
+@pytest.mark.parametrize("text", [NOISE, "x" * 300], ids=["on-the-wire", "inflated"])
+def test_a_message_too_large_to_be_compressed_anew_ends_the_connection(text: str, cut: int | None) -> None:
+    """Its bytes refer to text that the receiver has not got: it would be taken for other text."""
+    play = Play(Script(LINES), deflate=DeflateParams())
+    play.say(S, "before")
+    play.say(S, "drop me")
+    deflater = play.deflaters[S]
+    assert deflater is not None
+    data = frames(S, deflater.deflate(text.encode()), rsv=4)
+    for piece in (data[:cut], data[cut:] if cut else b""):
+        play.receive(S, piece)
+    play.say(S, "nothing more")
+    assert play.texts_to(C) == ["before"]
+    assert broken_off(play)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("deflate", [None, DeflateParams(), DeflateParams(server_no_context_takeover=True)])
+def test_a_large_message_passes_where_the_windows_are_one(deflate: DeflateParams | None) -> None:
+    play = Play(Script(LINES), deflate=deflate)
+    if deflate is None or deflate.server_no_context_takeover:
+        play.say(S, "drop me")
+    for text in (NOISE, "x" * 300):
+        play.say(S, text)
+    play.say(S, "the end")
+    assert play.texts_to(C) == [NOISE, "x" * 300, "the end"]
+    assert "broken-off" not in play.codes()
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_put_behind_later_messages_goes_before_a_large_compressed_one() -> None:
+    """A message that refers to it cannot go first."""
+    play = Play(Script({"behind": plan(behind=5)}), deflate=DeflateParams())
+    play.say(S, f"behind {NOISE[:100]}")
+    deflater = play.deflaters[S]
+    assert deflater is not None
+    data = frames(S, deflater.deflate(NOISE.encode()), rsv=4)
+    for piece in (data[:250], data[250:]):
+        play.receive(S, piece)
+    assert play.texts_to(C) == [f"behind {NOISE[:100]}", NOISE]

@@ -16,7 +16,7 @@ An uncompressed message never touches the window, and without context takeover n
 
 from __future__ import annotations
 
-from wsinspect.model import Opcode, Side
+from wsinspect.model import Opcode, Side, Violation
 from wsinspect.model.plans import Shape
 from wsinspect.relay.gate import Held
 from wsinspect.relay.shaping import Look, NewKey, frames_of
@@ -51,6 +51,13 @@ class Encoder:
     def in_window(self, held: Held) -> bool:
         """It is part of a window that outlives it: it cannot be dropped, changed or moved for nothing."""
         return bool(held.number) and self._takeover
+
+    def breaks(self, held: Held) -> bool:
+        """The message is next, and cannot go out rightly: too large to be compressed anew, as it must be."""
+        message = held.message
+        if not message.truncated or not self.in_window(held) or Violation.BAD_DEFLATE in message.violations:
+            return False
+        return self.parted or held.number != self._next
 
     def passes(self, held: Held) -> bool:
         """The message is next, unchanged: whether its very bytes can go out; else `encoded` is for it."""

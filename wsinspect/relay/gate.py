@@ -118,6 +118,8 @@ class Gate:
         """Bytes in `_parts`."""
         self._passing = False
         """Of the message under way something has gone out: its bytes pass."""
+        self.passing_compressed = False
+        """So does a compressed message."""
         self._midway = False
         """So has something of the frame under way."""
         self._numbers = 0
@@ -246,6 +248,7 @@ class Gate:
         if frame.fin or self._passing or not self._keeps_data:
             self._passing = (self._passing or not self._keeps_data) and not frame.fin
             yield self._let_go()
+            self.passing_compressed = self.passing_compressed and self._passing
         elif len(self._of) > MOST_FRAMES:
             self._let_pass()
             yield self._let_go()
@@ -284,6 +287,7 @@ class Gate:
     def _let_pass(self) -> None:
         """The message under way is too large to keep."""
         self._passing = True
+        self.passing_compressed = bool(self._of[0].rsv & 4 if self._of else self._tail[0][0] & 0x40)
         self.oversize += 1
 
     def _let_go(self) -> bytes:

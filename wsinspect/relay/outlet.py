@@ -49,6 +49,8 @@ class Unit:
     dropped: bool = False
     """It goes nowhere when its turn comes."""
     cut: Cut | None = None
+    compressed: bool = False
+    """Bytes of a compressed message that pass unseen."""
     order: int = 0
     nbytes: int = 0
     """That it keeps in memory."""
@@ -110,7 +112,7 @@ class Outlet:
         """At the end of the queue; a message by `plan.behind` later."""
         self._enter(unit)
         plan = unit.plan
-        if unit.waits_for_pings:
+        if unit.waits_for_pings or unit.compressed:  # a part of the window, as what was put aside may be
             self._data += [each.unit for each in self._aside]
             self._aside.clear()
         elif plan is not None and plan.behind > 0 and isinstance(unit.what, Held):

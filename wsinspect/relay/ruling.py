@@ -20,7 +20,7 @@ from wsinspect.relay.ends import Finish
 from wsinspect.relay.holds import Holds
 from wsinspect.relay.judging import Rules
 from wsinspect.relay.line import Swallow
-from wsinspect.relay.slow import SlowPath
+from wsinspect.relay.slow import REENCODE_LIMIT, SlowPath
 from wsinspect.relay.verdicts import judged
 from wsinspect.wire.messages import MessageAssembler
 
@@ -225,14 +225,15 @@ class Ruling:
         """Rules have ended both legs."""
         return len(self._severed) == 2
 
-    def sever(self, to: tuple[Side, ...], how: How, rule: str, now_ns: int) -> None:
-        """A rule ends these legs, FIN or RST, behind what was written before."""
+    def sever(self, to: tuple[Side, ...], how: How, rule: str, now_ns: int, *, detail: str = "") -> None:
+        """A rule ends these legs, FIN or RST, behind what was written before. `detail`: why, else."""
         for side in to:
             if side in self._severed:
                 continue
             self._severed.add(side)
             verb = "reset" if how is How.RST else "ended"
-            self.book.fact(Ended(side=side, how=How.INSPECTOR, detail=f"{verb} by rule {rule}"), now_ns)
+            said = detail or f"{verb} by rule {rule}"
+            self.book.fact(Ended(side=side, how=How.INSPECTOR, detail=said), now_ns)
             direction, back = self._directions[side.other], self._directions[side]
             self.path(side.other, now_ns).way.sever(now_ns)
             direction.out += (Finish.RST,) if how is How.RST else direction.our_stop
@@ -292,6 +293,11 @@ class Ruling:
                 cut, way.cut = way.cut, None
                 how = How.FIN if cut.how is CutHow.FIN else How.RST
                 self.sever((Side.CLIENT, Side.SERVER), how, cut.rule, now_ns)
+            elif way.broken_off:
+                way.broken_off = False
+                text = f"a compressed message above {REENCODE_LIMIT >> 20} MiB cannot follow a changed one"
+                self.book.say("broken-off", text, now_ns, side=direction.side, level="error")
+                self.sever((Side.CLIENT, Side.SERVER), How.FIN, "", now_ns, detail=text)
             elif way.line.used_up:
                 way.line.limit_left = None
                 self.sever((Side.CLIENT, Side.SERVER), How.FIN, path.limited_by, now_ns)

@@ -219,7 +219,7 @@ class SlowPath:
                 plan = judging.message_plan(item, now_ns, fixed=fixed)
             else:
                 plan = judging.control_plan(item, now_ns)
-            if plan is not None or not clear:
+            if plan is not None or not clear or (isinstance(item, Held) and item.message.truncated):
                 self._flush_run(now_ns)
                 self._carry(item, plan, now_ns)
                 clear = way.clear
@@ -291,10 +291,10 @@ class SlowPath:
         self._flush_run(now_ns)
         of_data = gate.keeps_data or gate.blind
         self.judging.capture(data, UNPARSED if gate.blind else TOO_LARGE, now_ns, of_data=of_data)
-        self._add_piece(data, now_ns)
+        self._add_piece(data, now_ns, compressed=gate.passing_compressed)
 
-    def _add_piece(self, data: bytes, now_ns: int) -> None:
-        self.way.outlet.add(Unit(data, self._position()), now_ns)
+    def _add_piece(self, data: bytes, now_ns: int, *, compressed: bool = False) -> None:
+        self.way.outlet.add(Unit(data, self._position(), compressed=compressed), now_ns)
         self._current = None
         self.way.pump(now_ns)
 

@@ -47,6 +47,8 @@ class WayOut:
         """Position in the sender's own stream, as it is captured, behind what has gone out."""
         self.cut: Cut | None = None
         """A cut that has happened: both legs end now."""
+        self.broken_off = False
+        """A message could not go out rightly: both legs end now."""
         self.severed = False
         """The receiver has got its end from us: nothing more follows."""
         self._final = False
@@ -173,8 +175,12 @@ class WayOut:
 
     def _go(self, unit: Unit, now_ns: int) -> None:
         match unit.what:
+            case bytes() if unit.compressed and self.encoder.parted:
+                self._break_off()
             case bytes() as data:
                 self._pass_piece(data, unit.end - len(data), now_ns)
+            case Held() as held if not unit.dropped and unit.payload is None and self.encoder.breaks(held):
+                self._break_off()
             case Held() as held:
                 self._message(held, unit, now_ns)
             case Control() as control:
@@ -210,6 +216,10 @@ class WayOut:
         if done < len(data):
             self._went.feed(data[done:])
             self.put(data[done:] if done else data, now_ns)
+
+    def _break_off(self) -> None:
+        """In the bytes in which it came the receiver would take it for other text."""
+        self.broken_off = self._final = True
 
     def _message(self, held: Held, unit: Unit, now_ns: int) -> None:
         encoder, plan = self.encoder, unit.plan
