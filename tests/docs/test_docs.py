@@ -204,7 +204,7 @@ def test_each_row_of_the_table_of_ends_has_its_tests() -> None:
         tuple(row[:4]): row[4] for row in table if row[1] != "any"
     }
     assert {row[0] for row in rows} == {row[0] for row in table}
-    assert sum(row[0] == "`rst`" for row in rows) == 4
+    assert sum(row[0] == "`rst`" for row in rows) == 4, "a reset has each combination of legs"
     for how, came, goes, _, sees, _, *cases in rows:
         if how in ("`rst`", "`alert`", "`timeout`", "`unreachable`"):
             assert sees == "`rst`"
