@@ -18,7 +18,7 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.e2e.rules.ways import Rig, rig_of, verdicts
+from tests.e2e.rules.ways import Rig, rig_of, settled, verdicts
 from tests.proxy.running import facts, free_port, trusting
 from wsinspect.capture.timeline import Event
 from wsinspect.model import Altered, Failed, Opened, Outcome, Requested, Side
@@ -348,14 +348,7 @@ async def test_secrets_of_the_handshake_are_nowhere_in_the_capture(rig: Rig, tls
     [asked] = [fact for fact in facts(events, Requested) if word in fact.url]
     assert asked.target.startswith(f"/hide/{word}?token=‹redacted:")
     assert asked.target.endswith("&page=1")
-    await asyncio.to_thread(_settled, rig)
+    await asyncio.to_thread(settled, rig)
     data = rig.proxy.capture.read_bytes()
     for each in (token, secret, "hunter2"):
         assert each.encode() not in data
-
-
-def _settled(rig: Rig) -> None:
-    """The writer has written all that came."""
-    size = -1
-    while size != (size := rig.proxy.capture.stat().st_size):
-        time.sleep(0.1)

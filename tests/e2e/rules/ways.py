@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -310,6 +311,13 @@ def verdicts(events: list[Event], rule: str) -> list[Judged]:
     ]
     found += facts(events, Judged)
     return [each for each in found if any(hit.rule == rule for hit in each.hits)]
+
+
+def settled(rig: Rig) -> None:
+    """The writer has written all that came."""
+    size = -1
+    while size != (size := rig.proxy.capture.stat().st_size):
+        time.sleep(0.1)
 
 
 @contextmanager
