@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.proxy.test_transparent import wild_traffic
 from tests.relay.judges import Script, plan
 from tests.relay.peers import Peers
 from tests.relay.play import C, Play, S
-from wsinspect.model import Message, Side
+from tests.rules.test_lanes import conditions, payloads, ruleset
+from wsinspect.decode.registry import decoder_for
+from wsinspect.model import Message, Requested, Side
 from wsinspect.model.plans import Fate, Plan
+from wsinspect.rules.engine import ConnectionRules
 from wsinspect.wire.deflate import DeflateParams
 from wsinspect.wire.frames import FrameDecoder
 
@@ -78,6 +82,34 @@ def test_messages_that_no_rule_matches_go_out_in_their_very_bytes(
     for piece in cut(stream, rng, 40):
         play.receive(side, piece)
     assert play.bytes_to(side.other) == stream
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    whens=st.lists(conditions, min_size=1, max_size=5),
+    texts=st.lists(payloads, min_size=1, max_size=12),
+    seed=st.integers(0, 2**32),
+    params=parameters,
+    side=st.sampled_from(Side),
+)
+def test_rules_that_do_nothing_leave_all_bytes_as_they_came(
+    whens: list[dict[str, Any]], texts: list[bytes], seed: int, params: DeflateParams | None, side: Side
+) -> None:
+    """Rules of any conditions, whether they match or not, as the proxy compiles them."""
+    loaded = ruleset(whens)
+    assume(loaded is not None)
+    assert loaded is not None
+    rng = random.Random(seed)
+    peers, requested = Peers(params), Requested(url="ws://h/ws")
+    stream = b"".join(peers.send(side, text, pieces=rng.choice([1, 1, 3])) for text in texts)
+    play = Play()
+    play.headers = peers.headers
+    judge = ConnectionRules(loaded, requested, conn=7, decoder=decoder_for(requested.url))
+    play.judge(judge, opening=True)  # type: ignore[arg-type]
+    for piece in cut(stream, rng, 20):
+        play.receive(side, piece)
+    assert play.bytes_to(side.other) == stream
+    assert all(each == "passed" for each in play.outcomes())
 
 
 def some_text(rng: random.Random) -> bytes:
