@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -273,29 +274,49 @@ async def test_a_message_sent_by_command_goes_before_what_is_held(holding: Stage
 
 @pytest.mark.slow
 async def test_ten_seconds_on_hold_while_all_else_flows(holding: Stage) -> None:
-    both = await open_through(holding, client_tls=True, server_tls=True)
-    with ControlClient(holding.proxy.process.pid) as control:
-        events = control.watch()
-        say(both, "hold me")
-        held = await asyncio.to_thread(events.next, 15)
-        assert isinstance(held, HeldEvent)
+    """Pings of both sides and the server's messages; then by command one is released, edited, dropped."""
+    words = {"release": ["hold me", "behind"], "edit": ["changed", "behind"], "drop": ["behind"]}
+    servers = [await holding.server(tls).start() for tls in (False, True)]
+    places = [
+        await open_through(holding, client_tls=tls, server_tls=tls, listening=servers[tls])
+        for tls in (False, True, True)
+    ]
+    each_one = dict(zip(words, places, strict=True))
+    with ControlClient(holding.proxy.process.pid) as control, closing(control.watch()):
+        for both in places:
+            say(both, "hold me")
+            say(both, "behind")
+        while control.status().held != 3:
+            await asyncio.sleep(0.01)
         start, count = time.monotonic(), 0
         while time.monotonic() < start + 10:
-            both.client.send(encode_frame(9, str(count).encode(), mask=MASK))
-            both.server.send(encode_frame(9, str(count).encode()) + encode_frame(1, f"tick {count}".encode()))
+            for both in places:
+                both.client.send(encode_frame(9, str(count).encode(), mask=MASK))
+                tick = encode_frame(9, str(count).encode()) + encode_frame(1, f"tick {count}".encode())
+                both.server.send(tick)
             count += 1
-            await arrive(both.server, Side.CLIENT, count)
-            await arrive(both.client, Side.SERVER, 2 * count)
+            for both in places:
+                await arrive(both.server, Side.CLIENT, count)
+                await arrive(both.client, Side.SERVER, 2 * count)
             await asyncio.sleep(0.05)
-        [listed] = control.holds().holds
-        assert listed.held_ms >= 10_000
-        control.edit(listed.conn, listed.hold, "changed")
-        await both.server.until(lambda end: texts(end, Side.CLIENT)[-1] == "changed")
-        assert texts(both.server, Side.CLIENT) == [*(f"ping {number}" for number in range(count)), "changed"]
-        events.close()
-    events_of = await holding.proxy.until(lambda events: bool(facts(events, Released)), both.target)
-    assert facts(events_of, Released)[0].held_ms >= 10_000
-    lines = await tail(holding.proxy.capture, both.target)
-    [held_line] = [line for line in lines if "held" in line.get("flags", [])]
-    assert held_line["text"] == "hold me"
-    assert any(line.get("text") == "changed" for line in lines)
+        listed = {each.url.rpartition("/")[2]: each for each in control.holds().holds}
+        assert len(listed) == 3
+        for word, both in each_one.items():
+            message = listed[both.target.rpartition("/")[2]]
+            assert message.held_ms >= 10_000
+            done = await ctl(holding, word, message.name, *(["changed"] if word == "edit" else []))
+            assert done.code == 0, done.err
+            await sees(both.server, Side.CLIENT, *(f"ping {number}" for number in range(count)), *words[word])
+            ticks = [text for n in range(count) for text in (f"ping {n}", f"tick {n}")]
+            assert texts(both.client, Side.SERVER) == ticks
+    for word, both in each_one.items():
+        events = await holding.proxy.until(lambda events: bool(facts(events, Released)), both.target)
+        [released] = facts(events, Released)
+        assert (released.how, released.by) == (word, "user")
+        assert released.held_ms >= 10_000
+        lines = await tail(holding.proxy.capture, both.target)
+        [held_line] = [line for line in lines if "held" in line.get("flags", [])]
+        assert held_line["text"] == "hold me"
+        assert [line["text"] for line in lines if "modified" in line.get("flags", [])] == (
+            ["changed"] if word == "edit" else []
+        )
