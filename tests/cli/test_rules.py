@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import session, write_capture
+from tests.rules.test_broken import FILES as BROKEN_FILES
+from tests.rules.test_broken import FOLDER as BROKEN
+from tests.rules.test_broken import expected as expected_of
 from wsinspect.cli import main
 from wsinspect.model import Closed, FactRecord, Opened, Read, Record, Requested, Sent, Side
 from wsinspect.rules.schema import schema_text
 from wsinspect.wire.frames import encode_frame
-
-BROKEN = Path(__file__).parents[1] / "rules" / "broken"
 
 GOOD = """\
 version: 1
@@ -47,12 +49,25 @@ def test_check_of_what_is_right(good: Path, capsys: pytest.CaptureFixture[str]) 
 def test_check_of_a_folder_of_broken_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "check", str(BROKEN)]) == 2
     out, err = capsys.readouterr()
-    lines = err.splitlines()
+    *lines, last = err.splitlines()
     assert out == ""
     assert "Traceback" not in err
+    told = [re.fullmatch(rf"({BROKEN}/[^:]+):[1-9]\d*:[1-9]\d*: \S.*", line) for line in lines]
+    assert None not in told, lines[told.index(None)]
+    assert {each[1] for each in told if each} == set(map(str, BROKEN_FILES))
     assert f"{BROKEN}/ids.yaml:4:5: the id same is taken (first in line 3)" in lines
-    assert lines[-1].startswith("wsinspect: ")
-    assert lines[-1].endswith(f" in {len(list(BROKEN.glob('*.yaml')))} files")
+    assert last == f"wsinspect: {len(lines)} mistakes in {len(BROKEN_FILES)} files"
+
+
+@pytest.mark.parametrize("file", BROKEN_FILES, ids=lambda file: file.stem)
+def test_check_of_a_broken_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All its mistakes at once, in order, and nothing else but how many they are."""
+    assert main(["rules", "check", str(file)]) == 2
+    out, err = capsys.readouterr()
+    *lines, last = err.splitlines()
+    assert out == ""
+    assert lines == [f"{file}:{mistake}" for mistake in expected_of(file)]
+    assert last.startswith(f"wsinspect: {len(lines)} mistake")
 
 
 def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

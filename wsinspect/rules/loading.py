@@ -95,7 +95,7 @@ def _entries(reading: Reading, source: Source) -> Entries:
     reading.problems += source.problems
     if source.root is None:
         if not source.problems:
-            reading.say(Place(source.name, 0, 0), "holds nothing: it begins with version: 1")
+            reading.say(Place(source.name, 1, 1), "holds nothing: it begins with version: 1")
         return {}
     try:
         names = [each.name for each in FILE_FIELDS]
