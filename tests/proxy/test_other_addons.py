@@ -165,6 +165,12 @@ async def test_compressed_messages_are_edited_and_the_rest_still_inflates(tmp_pa
             if (found := messages.receive(frame))
         ]
         assert got == [text.replace(b"plain", b"edited") for text in texts]
+        both.server.send(
+            encode_frame(1, deflater.deflate(b"x" * (17 << 20)), rsv=4)
+        )  # too large to compress anew
+        await mitmdump.until(
+            lambda events: "window-broken" in [notice.code for notice in facts(events, Notice)], both.target
+        )
 
 
 @pytest.mark.slow

@@ -128,6 +128,12 @@ class HookedRelay(LayerRelay):
         conn = self._conn(side.other)
         if message.lost or message.truncated or message.opcode not in (1, 2):
             encoder.passes(held)
+            if encoder.broken:
+                text = (
+                    "a compressed message that cannot be read passed as it came, behind one that was changed"
+                )
+                self._say("window-broken", text, side, "error")
+                self._record()
             yield commands.SendData(conn, held.raw)
             return
         shown = websocket.WebSocketMessage(Opcode(message.opcode), side is Side.CLIENT, message.payload)
