@@ -203,10 +203,17 @@ class HookedRelay(LayerRelay):
             if self.session.direction(side).close_injected:
                 queue.clear()  # nothing follows a Close of ours
             while queue and gate.between_messages and not self._finished:
-                each = queue.pop(0)
-                data = encode_frame(each.opcode, each.payload, mask=each.mask)
                 now_ns = time.monotonic_ns()
-                self.session.sent(Sent(self.session.conn, side, now_ns, data, self._position(side), each.why))
+                each = self.session.shown(queue.pop(0), now_ns)
+                data = encode_frame(each.opcode, each.payload, mask=each.mask)
+                shown = (
+                    data
+                    if each.captured is None
+                    else encode_frame(each.opcode, each.captured, mask=each.mask)
+                )
+                self.session.sent(
+                    Sent(self.session.conn, side, now_ns, shown, self._position(side), each.why)
+                )
                 self._record()
                 yield commands.SendData(self._conn(side.other), data)
 

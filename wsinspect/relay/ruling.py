@@ -167,11 +167,14 @@ class Ruling:
     def put_in(self, frame: Inject, now_ns: int) -> bool:
         """Somebody's frame, for the next boundary; whether it went out at once."""
         path = self.path(frame.side, now_ns)
-        shown = path.judging.written(frame.opcode, frame.payload, now_ns)
-        if shown != frame.payload:
-            frame = replace(frame, captured=shown or b"")
-        self._put(path, frame, now_ns)
+        self._put(path, self.shown(frame, now_ns), now_ns)
         return path.way.closed if frame.last else not path.way.waiting
+
+    def shown(self, frame: Inject, now_ns: int) -> Inject:
+        """Somebody's frame, and what the capture may have of it."""
+        path = self._directions[frame.side].path
+        shown = frame.payload if path is None else path.judging.written(frame.opcode, frame.payload, now_ns)
+        return frame if shown == frame.payload else replace(frame, captured=shown or b"")
 
     def command(self, word: Word, now_ns: int) -> Answer:
         """Somebody's word about a held message."""

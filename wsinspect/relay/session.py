@@ -194,6 +194,10 @@ class Session:
             self._ruling.go_blind(side, now_ns)
             self._records += self._ruling.book.take()
 
+    def shown(self, frame: Inject, now_ns: int) -> Inject:
+        """Somebody's frame that the shell itself puts out, with what the capture may have of it."""
+        return frame if self._ruling is None else self._ruling.shown(frame, now_ns)
+
     def sent(self, sent: Sent) -> None:
         """The shell itself put these frames out (where another's word decides about messages)."""
         self._records.append(sent)

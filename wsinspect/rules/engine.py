@@ -28,11 +28,11 @@ from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.conversation import Conversation
 from wsinspect.rules.drafts import Draft
 from wsinspect.rules.handshake_turn import HandshakeTurn
+from wsinspect.rules.hiding import beside, hiding, keep_out, shown
 from wsinspect.rules.lanes import Lane, Lanes, Latch
 from wsinspect.rules.lasting import Lasting
 from wsinspect.rules.notices import Notices
 from wsinspect.rules.reach import KIND_OF_OPCODE, ON_OF_KIND, Kind
-from wsinspect.rules.redaction import hide_written
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.ruleset import RuleSet
 from wsinspect.rules.selecting import Selector
@@ -156,7 +156,7 @@ class ConnectionRules:
         on = ON_OF_KIND[kind]
         stopped = False
         for rule in lane.rules:
-            actions = _hiding(rule, on) if stopped else rule.acting[on]
+            actions = hiding(rule, on) if stopped else rule.acting[on]
             if (actions or not stopped) and self._matches(rule):
                 acted = self._act_handshake(rule, actions, turn)
                 stopped = stopped or (acted and rule.stop)
@@ -259,22 +259,14 @@ class ConnectionRules:
         return self._see(lane, not frame.truncated)
 
     def captured(self, side: Side, opcode: int, payload: bytes, now_ns: int) -> bytes | None:
-        """What the capture may have of a payload that somebody sends by command: the rules that match it hide
-        in it what they hide, however often they may act, and nothing is counted. None: nothing.
-        """
+        """What the capture may have of a payload that no rule judges (`rules.hiding`); None: nothing."""
         lane = self._by_opcode[side][opcode]
-        if lane is None:
+        if lane is None or not self.watch(side).private:
             return payload
-        view, kind = self._view, KIND_OF_OPCODE[opcode]
-        view.set_message(Message(side, opcode, payload, 0, 0, len(payload)), kind, now_ns)
-        turn = self._turn()
+        message = Message(side, opcode, payload, 0, 0, len(payload))
+        self._view.set_message(message, KIND_OF_OPCODE[opcode], now_ns)
         try:
-            for rule in lane.rules:
-                hiding = _hiding(rule, ON_OF_KIND[kind])
-                if hiding and rule.dynamic.test(view):
-                    for action in hiding:
-                        action.apply(turn)
-            return None if turn.uncaptured else hide_written(turn, payload)
+            return shown(lane, self._view, self._turn())
         except Exception as error:
             self._notices.failed("rules", error)
             return None
@@ -336,6 +328,8 @@ class ConnectionRules:
         if plan is not None:
             plan.shadow = self.shadow
             if plan.effects and not self.shadow:
+                now_ns = self._view.now_ns
+                plan.effects = tuple(beside(each, self.captured, now_ns) for each in plan.effects)
                 self._lasting.note(plan.effects)
         return plan
 
@@ -365,7 +359,7 @@ class ConnectionRules:
                 self._fail(rule, error)
                 if rule.private:
                     turn = turn or self._turn()
-                    _keep_out(rule, turn)
+                    keep_out(rule, turn)
                 continue
             if turn is None:
                 turn = self._turn()
@@ -382,9 +376,9 @@ class ConnectionRules:
     def _hide(self, rules: Iterable[Rule], on: On, turn: Turn) -> None:
         """What no later rule sees still goes into the capture: of those left, what hides something acts."""
         for rule in rules:
-            hiding = _hiding(rule, on)
-            if hiding and self._matches(rule):
-                self._act(rule, hiding, turn)
+            actions = hiding(rule, on)
+            if actions and self._matches(rule):
+                self._act(rule, actions, turn)
 
     def _turn(self) -> Turn:
         view = self._view
@@ -423,7 +417,7 @@ class ConnectionRules:
         except Exception as error:
             draft.restore()
             if rule.private:
-                _keep_out(rule, turn)
+                keep_out(rule, turn)
             self._fail(rule, error)
             return False
         self._acted(rule, did, turn.hits)
@@ -499,14 +493,3 @@ class ConnectionRules:
         self._compile()
         if not asked_idle:
             self.conversation.previous_ns = None  # nobody noted what came until now
-
-
-def _keep_out(rule: Rule, turn: Turn) -> None:
-    """A rule that may hide something could not say what: the message is kept out of the capture."""
-    turn.uncaptured = True
-    turn.hits.append(Hit(rule.id, ("failed: kept out of the capture",)))
-
-
-def _hiding(rule: Rule, on: On) -> list[Action]:
-    """Its actions that keep something out of the capture."""
-    return [each for each in rule.acting[on] if each.private]

@@ -23,6 +23,15 @@ def websocket_message(flow):
     message = flow.websocket.messages[-1]
     message.content = message.content.upper()
 """
+INJECTING = """
+from mitmproxy import ctx
+
+def websocket_message(flow):
+    message = flow.websocket.messages[-1]
+    if message.content == b"go":
+        for to_client in (False, True):
+            ctx.master.commands.call("inject.websocket", flow, to_client, b"it is hunter2")
+"""
 
 
 @asynccontextmanager
@@ -79,6 +88,23 @@ async def test_another_addon_sees_what_rules_leave(tmp_path: Path, confdir: Path
         client, server = await open_pair(dump.server, dump.port, target="/chat")
         client.send(encode_frame(1, b"hi", mask=MASK))
         await arrives(server, Side.CLIENT, "HI ONE")
+
+
+async def test_what_another_addon_injects_shows_no_secret(tmp_path: Path, confdir: Path) -> None:
+    rules = "version: 1\nrules:\n  - {id: hide, then: [redact: 'hunter[0-9]']}\n"
+    (tmp_path / "a.yaml").write_text(rules)
+    (tmp_path / "injecting.py").write_text(INJECTING)
+    words = ("--set", f"wsinspect_rules={tmp_path / 'a.yaml'}", "-s", str(tmp_path / "injecting.py"))
+    async with mitmdump(tmp_path, confdir, *words) as dump:
+        client, server = await open_pair(dump.server, dump.port, target="/chat")
+        client.send(encode_frame(1, b"go", mask=MASK))
+        await arrives(client, Side.SERVER, "it is hunter2")
+        await server.until(lambda end: len(FrameDecoder(Side.CLIENT).receive(bytes(end.received))) == 2)
+    lines = await tail(dump.capture, "/chat")
+    injected = [line["text"] for line in lines if "injected" in line.get("flags", [])]
+    assert [text.partition("‹")[0] for text in injected] == ["it is ", "it is "]
+    assert "hunter2" not in str(lines)
+    assert b"hunter2" not in dump.capture.read_bytes()
 
 
 async def test_in_shadow_nothing_is_touched(tmp_path: Path, confdir: Path) -> None:
