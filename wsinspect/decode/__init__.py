@@ -7,7 +7,7 @@
     graphql                                    └ jsonedit  writes, keeping every byte that can stay
     msgpackpayload                  msgpack reads and writes, msgpackedit keeps
     socketiodecoder                 engineio the packets below, socketio and socketiobinary those above
-    jsonencoder                     JSON written at C speed
+    jsonencoder jsonsplice          JSON written at C speed; the usual edit
     edits brief                     comparing and aligning trees; trees in a line
 
 A codec keeps the payload (`model.Source`), and an edit changes as little of it as makes it say the new tree.

@@ -1,8 +1,9 @@
 """A JSON text changed to say another tree, with every byte kept that need not change.
 
-Most texts are as a library writes them: then the new tree is simply written by its rules. Any other is walked
-beside the new tree, and what says the same is copied: spelling of numbers, escapes, white space, the order of
-names, doubled names. What differs is written in the text's own style.
+A few scalars are put in where they belong (`jsonsplice`). For other edits, most texts are as a library writes
+them: then the new tree is simply written by its rules. Any other is walked beside the new tree, and what says
+the same is copied: spelling of numbers, escapes, white space, the order of names, doubled names. What differs
+is written in the text's own style.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from wsinspect.decode.edits import align, check_depth, same
 from wsinspect.decode.jsonencoder import encoder
+from wsinspect.decode.jsonsplice import splice
 from wsinspect.decode.jsonvalue import SPACE, scan
 from wsinspect.decode.limits import MAX_DEPTH
 
@@ -51,6 +53,8 @@ def edit(text: str, tree: Any, old: Any = _NOT_READ) -> str:
     whose value changes stands once afterwards, so that no peer finds the old value. Raises ValueError, with
     a sentence, for what JSON cannot carry.
     """
+    if old is not _NOT_READ and (spliced := splice(text, tree, old)) is not None:
+        return spliced
     _check(tree, old)
     written = _rewrite(text, tree, old)
     if written is not None:

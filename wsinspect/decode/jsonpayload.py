@@ -24,6 +24,8 @@ class JsonText:
         self.tree = tree
 
     def encode(self, tree: Any) -> bytes:
+        if tree is self.tree:  # it may have been changed in place
+            return edit(self.text, tree).encode()
         return edit(self.text, tree, self.tree).encode()
 
     def summary(self, tree: Any) -> str:

@@ -21,7 +21,7 @@ from wsinspect.model.plans import Shape
 from wsinspect.relay.gate import Held
 from wsinspect.relay.shaping import Look, NewKey, frames_of
 from wsinspect.wire.deflate import DeflateParams, Deflater
-from wsinspect.wire.frames import FrameDecoder
+from wsinspect.wire.frames import FrameDecoder, encode_frame
 
 
 class Encoder:
@@ -131,6 +131,10 @@ class Encoder:
             else:
                 deflater = self._alone = self._alone or Deflater(self._bits, no_context_takeover=True)
             payload = deflater.deflate(payload)
+        if shape is None and len(held.frames) == 1:
+            frame = held.frames[0]
+            rsv = frame.rsv & 3 | (4 if held.number else 0)
+            return encode_frame(frame.opcode, payload, rsv=rsv, mask=frame.mask)
         return frames_of(payload, look_of(held), rsv1=bool(held.number), shape=shape, new_key=self._new_key)
 
 

@@ -204,7 +204,13 @@ class Gate:
             if stop > len(data):
                 break  # an impossible length: blind from here on
             if frame.opcode < 8:
-                yield from self._data_frame(frame, stop)
+                message = self._messages.receive(frame)
+                if message is None or message.compressed or not self._is_fresh:
+                    yield from self._data_frame(frame, message, stop)
+                    continue
+                # Nearly every message: one frame, whole in this read.
+                start, self._taken, self._midway = self._taken, stop, False
+                yield Held(None, data, start, stop, message, [frame], 0)
                 continue
             before, start, self._taken = self._take_tail(), self._taken, stop
             if self._midway:
@@ -222,8 +228,13 @@ class Gate:
         self._let_go()
         return [part for part in left if part]
 
-    def _data_frame(self, frame: Frame, stop: int) -> Iterator[Item]:
-        message = self._messages.receive(frame)
+    @property
+    def _is_fresh(self) -> bool:
+        """Data is kept, and of the message that ends now nothing came in earlier reads or frames."""
+        return self._keeps_data and not (self._passing or self._tail or self._parts)
+
+    def _data_frame(self, frame: Frame, message: Message | None, stop: int) -> Iterator[Item]:
+        """`message`: the one that ends with it."""
         start, self._taken, self._midway = self._taken, stop, False
         if message is not None and self._keeps_data and not self._passing:
             number = 0

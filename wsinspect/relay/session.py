@@ -375,6 +375,8 @@ class Session:
         """What goes out on that side's leg, in order."""
         direction = self._directions[1 - side]
         out, direction.out = direction.out, []
+        if len(out) > 1 and direction.path is not None and direction.path.way.line.plain:
+            return _joined(out)
         return out
 
     def settle(self, now_ns: int) -> bool:
@@ -405,3 +407,18 @@ class Session:
 
     def _fact(self, now_ns: int, fact: Ended | Closed | Notice) -> None:
         self._records.append(FactRecord(self.conn, now_ns, fact))
+
+
+def _joined(out: list[Output]) -> list[Output]:
+    """The same in as few pieces as can be: each is a call of the system."""
+    joined: list[Output] = []
+    run: list[bytes] = []
+    for each in out:
+        if isinstance(each, bytes):
+            run.append(each)
+            continue
+        if run:
+            joined.append(b"".join(run))
+            run = []
+        joined.append(each)
+    return [*joined, b"".join(run)] if run else joined

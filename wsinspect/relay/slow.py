@@ -215,7 +215,7 @@ class SlowPath:
                 clear = way.clear
                 continue
             if isinstance(item, Held):
-                fixed = not gate.window_known and way.encoder.in_window(item)
+                fixed = bool(item.number) and way.encoder.in_window(item) and not gate.window_known
                 plan = judging.message_plan(item, now_ns, fixed=fixed)
             else:
                 plan = judging.control_plan(item, now_ns)
@@ -275,12 +275,14 @@ class SlowPath:
         unit = Unit(item, self._position(), numbers, plan)
         if plan is not None:
             judging.apply(plan, unit, item, now_ns)
-        if isinstance(item, Held) or item.frame.opcode == Opcode.CLOSE:
-            way.outlet.add(unit, now_ns)
-        else:
-            way.outlet.add_ping(unit)
+        if not way.send(unit, now_ns):
+            if isinstance(item, Held) or item.frame.opcode == Opcode.CLOSE:
+                way.outlet.add(unit, now_ns)
+            else:
+                way.outlet.add_ping(unit)
+            self._current = None
+            way.pump(now_ns)
         self._current = None
-        way.pump(now_ns)
         if plan is not None and plan.effects:
             self._carry_effects(plan.effects, now_ns)
 

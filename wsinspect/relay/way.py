@@ -117,6 +117,22 @@ class WayOut:
         if not self.line.plain:
             self.line.flow(now_ns, self._direction.out)
 
+    def send(self, unit: Unit, now_ns: int) -> bool:
+        """Let out a message at once, where nothing is before it and nothing holds it; whether that was so."""
+        plan = unit.plan
+        if (
+            not isinstance(unit.what, Held)
+            or unit.due_ns > now_ns
+            or unit.hold
+            or (plan is not None and plan.behind > 0)
+            or not self.clear
+        ):
+            return False
+        self._go(unit, now_ns)
+        if self._final:
+            self._end_here(now_ns)
+        return True
+
     def put(self, output: Output, now_ns: int) -> None:
         """Onto the wire."""
         if self.line.plain:

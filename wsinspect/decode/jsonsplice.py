@@ -1,0 +1,78 @@
+"""The usual edit of a JSON text: other numbers, texts or constants in the place of those at some names.
+
+A name that stands once in a text without backslashes can stand there but in one way, so that it is found by a
+search for it, and what is behind it is written anew. Nothing else of the text is looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from wsinspect.decode.edits import same
+from wsinspect.decode.jsonencoder import encoder
+from wsinspect.decode.jsonvalue import scan
+
+__all__ = ["splice"]
+
+_COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+_MOST = 16
+"""Changes: each is a search of the text."""
+_NOTHING: Any = object()
+_write = encoder()
+
+type _Change = tuple[str, Any]
+"""A name, and its new value."""
+
+
+def splice(text: str, tree: Any, old: Any) -> str | None:
+    """`text`, which says `old`, saying `tree`; None where it is not that simple an edit."""
+    changes: list[_Change] = []
+    if "\\" in text or not _differ_in(tree, old, changes):
+        return None
+    pieces: list[tuple[int, int, str]] = []
+    for name, value in changes:
+        place = _place(text, name)
+        if place is None:
+            return None
+        try:
+            written = _write(value)
+            written.encode()
+        except ValueError:  # infinity, or half a surrogate pair
+            return None
+        pieces.append((*place, written))
+    for start, end, written in sorted(pieces, reverse=True):
+        text = text[:start] + written + text[end:]
+    return text
+
+
+def _differ_in(tree: Any, old: Any, changes: list[_Change]) -> bool:
+    """Note where both differ. False where that is in more than the scalars at names."""
+    if not isinstance(tree, dict) or not isinstance(old, dict) or len(tree) != len(old):
+        return False
+    for name, value in tree.items():
+        was = old.get(name, _NOTHING)
+        if value is was:
+            continue
+        if was is _NOTHING:
+            return False
+        if type(value) in _SCALARS and type(was) in _SCALARS:
+            if not same(was, value):
+                changes.append((name, value))
+        elif not (same(was, value) or _differ_in(value, was, changes)):
+            return False
+    return len(changes) <= _MOST
+
+
+def _place(text: str, name: str) -> tuple[int, int] | None:
+    """Where the value of a name begins and ends; None where the name stands there more than once."""
+    quoted = f'"{name}"'
+    at = text.find(quoted)
+    if at < 0 or text.find(quoted, at + 1) >= 0:
+        return None
+    colon = _COLON.match(text, at + len(quoted))
+    if colon is None:
+        return None
+    start = colon.end()
+    return start, scan(text, start)[1]
