@@ -63,8 +63,8 @@ def _client(row: Row, proxy: Proxy, words: list[str]) -> subprocess.Popen[str]:
 def _load(row: Row, proxy: Proxy, duration_s: float) -> Result:
     words = row.client.split()
     if row.rules:
-        sent, rewritten = messages.files()
-        words += ["--messages", str(sent), "--answers", str(rewritten if _rewrites(row, proxy) else sent)]
+        sent, back = messages.files(row.comes_back if proxy.ruled else {})
+        words += ["--messages", str(sent), "--answers", str(back)]
     if row.measure == "kb_per_million":
         _warm_up(row, proxy, words)
     if "--dur" not in words:
@@ -95,10 +95,6 @@ def _load(row: Row, proxy: Proxy, duration_s: float) -> Result:
         us_per_message=cpu * 1e6 / end["messages"] if proxy.process is not None else None,
         faults=end.get("mismatches", 0) + end.get("early_closes", 0),
     )
-
-
-def _rewrites(row: Row, proxy: Proxy) -> bool:
-    return row.rewrites and proxy.ruled
 
 
 def _warm_up(row: Row, proxy: Proxy, words: list[str]) -> None:

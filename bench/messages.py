@@ -1,12 +1,14 @@
-"""The JSON messages of the rows with rules, and what the rules of `rewrite.yaml` make of them."""
+"""The JSON messages of the rows with rules, and what those rules make of them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.tools import BUILD
+from wsinspect.rules.jsonpath import parse
 
 COUNT = 1024
 """After that many they repeat."""
@@ -32,16 +34,18 @@ def trades() -> list[dict[str, Any]]:
     ]
 
 
-def rewritten(trade: dict[str, Any]) -> dict[str, Any]:
-    """As the client gets it back: changed on its way there, and on its way back."""
-    return {**trade, "price": 1, "user": {**trade["user"], "name": "bob"}}
+def changed(trade: Any, changes: Mapping[str, Any]) -> Any:
+    """The message with other values at these paths."""
+    for path, value in changes.items():
+        trade, _ = parse(path).set(trade, value)
+    return trade
 
 
-def files() -> tuple[Path, Path]:
-    """Both, a message a line, for the load generator."""
+def files(changes: Mapping[str, Any]) -> tuple[Path, Path]:
+    """The messages, and what they are with those changes: one a line, for the load generator."""
     BUILD.mkdir(exist_ok=True)
     sent = trades()
-    paths = BUILD / "trades.jsonl", BUILD / "trades-rewritten.jsonl"
-    for path, messages in zip(paths, (sent, [rewritten(each) for each in sent]), strict=True):
+    paths = BUILD / "trades.jsonl", BUILD / "trades-changed.jsonl"
+    for path, messages in zip(paths, (sent, [changed(each, changes) for each in sent]), strict=True):
         path.write_text("".join(json.dumps(each, separators=(",", ":")) + "\n" for each in messages))
     return paths

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 type Measure = Literal[
     "msg_per_s", "mb_per_s", "p50_us", "p99_us", "kb_per_conn", "kb_per_held", "kb_per_million", "lag_ms"
@@ -35,8 +36,8 @@ class Row:
     """In the first round alone, since it takes a minute."""
     rules: str = ""
     """wsinspect runs with this file of `bench/rules`, and the messages are those of `bench.messages`."""
-    rewrites: bool = False
-    """Its rules change each message: what comes back must be that. Other proxies pass it on as it is."""
+    comes_back: Mapping[str, Any] = field(default_factory=dict)
+    """What its rules set in each message, by path. Other proxies pass it on as it is."""
 
     def fits(self, round_number: int, *, has_process: bool, captures: bool) -> bool:
         """Whether it is measured in that round of such a proxy."""
@@ -76,8 +77,10 @@ ROWS = [
         f"{ECHO} --window 256 --count 8000000 --dur 20", most=2048),
     Row("rules20", "20 rules that look into each JSON message of 150 B, none matching", "msg_per_s", JSON,
         stock_must=25, stock_aim=25, mockttp_aim=1, rules="inspect.yaml"),
-    Row("rewrite", "each JSON message of 150 B rewritten, there and back", "msg_per_s", JSON,
-        stock_must=10, stock_aim=20, rules="rewrite.yaml", rewrites=True),
+    Row("rewrite", "each JSON message of 150 B rewritten, on its way back", "msg_per_s", JSON,
+        stock_must=10, stock_aim=20, rules="rewrite.yaml", comes_back={"$.price": 1}),
+    Row("rewrite2", "the same, rewritten on its way there too", "msg_per_s", JSON,
+        rules="rewrite-both.yaml", comes_back={"$.price": 1, "$.user.name": "bob"}),
     Row("lag", "what the capture lacks after SIGKILL, in time: the worst round", "lag_ms",
         f"{ECHO} --window 1024 --warm 0 --dur 30", most=200, most_aim=50),
 ]  # fmt: skip

@@ -21,6 +21,7 @@ import binascii
 import dataclasses
 import enum
 import json
+import operator
 import types
 import typing
 from collections.abc import Callable
@@ -52,7 +53,7 @@ def dumps(fact: Fact) -> bytes:
     if isinstance(fact, Unknown):
         values = {"fact": fact.name, **{k: v for k, v in fact.values.items() if k != "fact"}}
     else:
-        values = {"fact": fact.kind, **_object_writer(type(fact))(fact)}
+        values = _object_writer(type(fact))(fact, {"fact": fact.kind})
     return _encode(values).encode("ascii")
 
 
@@ -92,7 +93,7 @@ def from_values(values: dict[str, Any]) -> Fact | None:
 # ------------------------------------------------------------------------------------------- writing
 
 
-type Write = Callable[[Any], Any]
+type Write = Callable[..., Any]
 
 SPARSE = frozenset({model.Judged})
 """There may be one for each message, and most of it is as usual: what equals its default is left out."""
@@ -117,8 +118,8 @@ def _make_object_writer(cls: Any) -> Write:
         for each in dataclasses.fields(cls)
     ]
 
-    def write(value: Any) -> dict[str, Any]:
-        found = {}
+    def write(value: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
+        found = {} if found is None else found
         for name, convert, default in fields:
             item = getattr(value, name)
             if item is not None and item != default:
@@ -139,6 +140,8 @@ def _writer(hint: Any) -> Write | None:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint in _PLAIN or origin is typing.Literal or (origin is list and args[0] in _PLAIN):
         return None
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return operator.attrgetter("word" if hint is Side else "value")
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _object_writer(hint)
     if origin is list and isinstance(args[0], type) and dataclasses.is_dataclass(args[0]):

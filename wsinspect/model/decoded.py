@@ -39,8 +39,8 @@ class Decoded:
         self.codec = codec
         """`json`, `json-rpc`, `msgpack`, `engine.io`, `socket.io`, `graphql-transport-ws`, `graphql-ws`."""
         self.tree = tree
-        """dict, list, str, int, float, bool, None, bytes: what `$.path` looks into. Not to be changed: an edit
-        is another tree, which may share parts with this one."""
+        """dict, list, str, int, float, bool, None, bytes: what `$.path` looks into. Not to be changed: an
+        edit is another tree, which may share parts with this one."""
         self.kind = kind
         """What sort of message it is in its protocol: an event's name, a method, `subscribe` …"""
         self.id = id
