@@ -60,7 +60,7 @@ def _differ_in(tree: Any, old: Any, changes: list[_Change]) -> bool:
         if type(value) in _SCALARS and type(was) in _SCALARS:
             if not same(was, value):
                 changes.append((name, value))
-        elif not (same(was, value) or _differ_in(value, was, changes)):
+        elif not (_differ_in(value, was, changes) if isinstance(value, dict) else same(was, value)):
             return False
     return len(changes) <= _MOST
 

@@ -15,7 +15,7 @@ and what it failed at is kept out as a whole.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested, Side
@@ -227,7 +227,7 @@ class ConnectionRules:
                 assert turn is not None
                 turn.effects.append(Lift(rule))
                 turn.hits.append(Hit(rule, ("over: the rule is gone",)))
-            return self._judge(lane, selector, turn)
+            return self._judge(lane, () if selector is None else selector.numbers(self._view), turn)
         except Exception as error:
             return self._broken(error)
         finally:
@@ -283,7 +283,8 @@ class ConnectionRules:
         """Judge what the view shows. `known`: its payload came whole; `found`: the sieve let it through."""
         try:
             if found and lane is not None and lane.quiet:
-                return self._judge(lane, lane.all)
+                numbers = lane.all.numbers(self._view)
+                return self._judge(lane, numbers) if numbers else None
             return self._judge_and_note(lane, known, found)
         except Exception as error:
             return self._broken(error)
@@ -306,16 +307,16 @@ class ConnectionRules:
             latches = tuple(each for each in lane.latches if not each.condition.reads_payload)
         came = [latch for latch in latches if self._holds(latch.condition)]
         turn = self._stopped() if self._lanes.stops else None
-        plan = self._judge(lane, selector, turn)
+        plan = self._judge(lane, () if selector is None else selector.numbers(view), turn)
         for latch in came:
             conversation.earlier[id(latch.after)] = view.now_ns
         conversation.previous_ns = view.now_ns
         return plan
 
-    def _judge(self, lane: Lane | None, selector: Selector | None, turn: Turn | None = None) -> Plan | None:
-        """Let each rule see the message as the ones before left it."""
-        if lane is not None and selector is not None:
-            turn = self._run(lane, selector, turn)
+    def _judge(self, lane: Lane | None, numbers: Sequence[int], turn: Turn | None = None) -> Plan | None:
+        """Let each of these rules see the message as the ones before left it."""
+        if lane is not None and numbers:
+            turn = self._run(lane, numbers, turn)
         if turn is None:
             return None
         try:
@@ -344,10 +345,10 @@ class ConnectionRules:
         self._decoded = None
         self._view.release()
 
-    def _run(self, lane: Lane, selector: Selector, turn: Turn | None) -> Turn | None:
+    def _run(self, lane: Lane, numbers: Sequence[int], turn: Turn | None) -> Turn | None:
         view = self._view
         on = ON_OF_KIND[view.kind]
-        numbers, at, tests = selector.numbers(view), 0, lane.tests
+        at, tests = 0, lane.tests
         while at < len(numbers):
             number = numbers[at]
             at += 1

@@ -91,7 +91,17 @@ class Path:
         A name that its map has not yet is made there. A place whose parent is missing stays missing, and so
         does an element beyond a list's end.
         """
-        return self._change(tree, lambda _: value, create=True)
+        node, parents = tree, []
+        for step in self.steps:
+            if type(step) is not str or not isinstance(node, dict):
+                return self._change(tree, lambda _: value, create=True)
+            parents.append((node, step))
+            node = node.get(step, _GONE)
+        if node is value:
+            return tree, 1
+        for parent, name in reversed(parents):  # nothing but names, as in nearly every path
+            value = {**parent, name: value}
+        return value, 1
 
     def remove(self, tree: Any) -> tuple[Any, int]:
         """The tree without what is at the path, and how many places that was. Raises ValueError for `$`."""

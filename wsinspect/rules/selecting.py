@@ -5,7 +5,7 @@
     $.user.name: {regex: ^a}              a text at $.user.name for which that held before, or holds now
     $.price: {lt: 1}                      the interval in which a number at $.price lies
 
-A rule is found by one place of those that it asks for, the one that tells the most; then all of it is tested.
+A rule is found by the one or two places that tell the most of those that it asks for; then all of it is tested.
 """
 
 from __future__ import annotations
@@ -179,14 +179,24 @@ class Selector:
         usual = Counter(key for each in sought.values() for key in _keys(each))
         self._plain = [number for number, each in sought.items() if not each]
         """Those that ask for no place."""
+        self._twice: set[int] = set()
+        """Those that must be found at two places."""
         self._root = Node()
         self._places = 0
         for number, each in sought.items():
-            if each:
-                best = min(each, key=lambda one: _commonness(one, usual))
-                self._root.add(best.path, (number, best.test))
+            for one in self._best(number, each, usual):
+                self._root.add(one.path, (number, one.test))
                 self._places += 1
         self._root.compile()
+
+    def _best(self, number: int, sought: Sequence[Sought], usual: Counter[tuple[Path, Key]]) -> list[Sought]:
+        """The places that tell the most: two, where each is but one value."""
+        ranked = sorted(sought, key=lambda one: _commonness(one, usual))
+        single = {one.path: one for one in reversed(ranked) if one.path.is_single}
+        if len(single) < 2:
+            return ranked[:1]
+        self._twice.add(number)
+        return [one for one in ranked if single.get(one.path) is one][:2]
 
     def numbers(self, view: View) -> list[int]:
         """The candidates for a message, in order. The list is not to be changed."""
@@ -194,7 +204,15 @@ class Selector:
             return self._plain
         found: list[int] = []
         self._root.find(decoded.tree, found)
-        return sorted({*found, *self._plain}) if found else self._plain
+        if not found:
+            return self._plain
+        seen: set[int] = set()
+        candidates = {*self._plain}
+        for number in found:
+            if number in seen or number not in self._twice:
+                candidates.add(number)
+            seen.add(number)
+        return sorted(candidates)
 
     @property
     def empty(self) -> bool:
