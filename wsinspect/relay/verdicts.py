@@ -50,7 +50,10 @@ def outcome_of(plan: Plan) -> Outcome:
 
 def rule_of(plan: Plan) -> str:
     """The rule that stands for what was done: the last that says it did something."""
-    return next((hit.rule for hit in reversed(plan.hits) if hit.did), plan.hits[-1].rule)
+    for hit in reversed(plan.hits):
+        if hit.did:
+            return hit.rule
+    return plan.hits[-1].rule
 
 
 def _captured(plan: Plan) -> Literal["whole", "redacted", "nothing"]:

@@ -5,7 +5,7 @@
     $.user.name: {regex: ^a}              a text at $.user.name for which that held before, or holds now
     $.price: {lt: 1}                      the interval in which a number at $.price lies
 
-A rule is found by the one or two places that tell the most of those that it asks for; then all of it is tested.
+A rule is found by the one or two of its places that tell the most; then all of it is tested.
 """
 
 from __future__ import annotations
