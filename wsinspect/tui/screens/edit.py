@@ -21,6 +21,7 @@ from wsinspect.errors import WsinspectError
 from wsinspect.model import Opcode, opcode_word
 from wsinspect.tui.cells import plain, size, span
 from wsinspect.tui.ruling import HeldRow
+from wsinspect.tui.screens.listing import put
 from wsinspect.tui.source import Source
 from wsinspect.tui.themes import Palette
 
@@ -59,7 +60,6 @@ class EditScreen(ModalScreen[None]):
         self.in_hex = False
         """The field has bytes in hex."""
         self.was_json = False
-        self._said = ""
         self._sending = False
 
     def compose(self) -> ComposeResult:
@@ -108,13 +108,11 @@ class EditScreen(ModalScreen[None]):
         what = (
             f"{held.side.word}'s {opcode_word(held.opcode)}, {size(held.size)}, held by {held.rule}: {left}"
         )
-        self.query_one("#about", Static).update(plain(what))
+        put(self.query_one("#about", Static), plain(what))
 
     def say(self, sentence: str) -> None:
         """A line below the field."""
-        if sentence != self._said:
-            self._said = sentence
-            self.query_one("#state", Static).update(plain(sentence))
+        put(self.query_one("#state", Static), plain(sentence))
 
     @on(TextArea.Changed)
     def look(self) -> None:

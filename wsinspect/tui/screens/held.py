@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from wsinspect.tui.ruling import HeldRow, HoldWord
 from wsinspect.tui.screens.edit import EditScreen
-from wsinspect.tui.screens.listing import ListingScreen
+from wsinspect.tui.screens.listing import ListingScreen, put
 from wsinspect.tui.source import Snapshot
 from wsinspect.tui.widgets.rule_list import HeldList
 from wsinspect.tui.widgets.virtual import VirtualList
@@ -53,7 +53,7 @@ class HeldScreen(ListingScreen):
         count = len(snapshot.held)
         words = f"{count:,} message{'' if count == 1 else 's'} held"
         why = "; what comes behind one in its direction waits too" if count else ""
-        self.query_one(".head", Static).update(self.styled((words, "strong"), (why, "muted")))
+        put(self.query_one(".head", Static), self.styled((words, "strong"), (why, "muted")))
         held = self.list_of_held
         held.hint = [("no message is held now", "muted"), ("a rule holds one by the action hold", "muted")]
         held.show(snapshot.held, snapshot.now_ns)
@@ -64,7 +64,7 @@ class HeldScreen(ListingScreen):
         """The beginning of the chosen one's payload."""
         held = self.list_of_held.selected
         parts = [(held.preview[:PREVIEW_SHOWN], "text")] if held is not None else []
-        self.query_one(".foot", Static).update(self.styled(*parts))
+        put(self.query_one(".foot", Static), self.styled(*parts))
 
     def action_resolve(self, how: HoldWord) -> None:
         held = self.list_of_held.selected

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rich.text import Text
 from textual.screen import ModalScreen
+from textual.widgets import Static
 
 from wsinspect.errors import WsinspectError
 from wsinspect.tui.cells import plain
@@ -16,6 +17,12 @@ from wsinspect.tui.themes import Palette
 TICK_S = 0.1
 DONE_S = 2.0
 """How long it is said that something was done: it lies over the list."""
+
+
+def put(line: Static, content: Text | str) -> None:
+    """What stands there from now on; laid out where it changed: all below a dialog is drawn again with it."""
+    if line.content != content:
+        line.update(content)
 
 
 class ListingScreen(ModalScreen[None]):
