@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,17 @@ if sys.dont_write_bytecode:
     sys.pycache_prefix = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+
+gc.set_threshold(10_000, 10, 10)
+"""By Python's own 700 a third of the time of the screen's tests is garbage collection [measured: 13 s of 36 s
+CPU, 3 s of 23 s so, and 10 MiB more at most]."""
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no collection has to look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
