@@ -20,6 +20,7 @@ from wsinspect.peer import HandshakeFailed, connect
 KINDS = {"text", "binary", "continuation", "ping", "pong", "close"}
 
 
+@pytest.mark.slow
 async def test_five_seconds_of_the_world_hold_every_kind_of_frame_and_one_idle_drop() -> None:
     world = DemoWorld(speed=2)
     port = await world.start()

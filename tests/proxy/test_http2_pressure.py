@@ -226,7 +226,7 @@ async def test_a_server_of_http1_that_does_not_read_holds_an_upload_up(way: Way)
     assert kept.is_flat()
 
 
-@pytest.mark.parametrize("protocol", ["http/1.1", "h2"])
+@pytest.mark.parametrize("protocol", [pytest.param("http/1.1", marks=pytest.mark.slow), "h2"])
 async def test_an_upload_to_a_server_that_is_not_there_yet_waits(way: Way, protocol: str) -> None:
     """The layer's queue of a stream whose server is being connected to counts too."""
     silent = await RawServer(None, way.port).start()  # accepts, and says nothing to the TLS handshake

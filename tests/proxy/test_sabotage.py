@@ -98,7 +98,7 @@ async def test_a_slow_reader_gets_all_where_flow_control_raises(broken: Stage, s
     await broken.proxy.over(both.target)
 
 
-@pytest.mark.parametrize("step", ["after-eof", "read-on"])
+@pytest.mark.parametrize("step", ["after-eof", pytest.param("read-on", marks=pytest.mark.slow)])
 async def test_a_reset_is_mirrored_where_the_watcher_meets_a_fault(broken: Stage, step: str) -> None:
     both = await open_through(broken, client_tls=False, server_tls=False, under=f"/break-{step}")
     if step == "after-eof":

@@ -132,6 +132,7 @@ async def own_stage(tmp_path: Path) -> AsyncIterator[Stage]:
     next(stages, None)
 
 
+@pytest.mark.slow
 async def test_a_stop_ends_live_connections_with_fin_and_says_where_they_stood(own_stage: Stage) -> None:
     stage = own_stage
     server = await stage.server(False).start()
