@@ -1,6 +1,6 @@
 """A script for `wsinspect proxy -s`: what a test asks for by a path is done, and answered as JSON.
 
-/levers/state           live relays, mitmproxy's connections, descriptors, tasks, hooks that ran
+/levers/state           live relays, mitmproxy's connections, descriptors and tasks by name, hooks that ran
 /levers/kill?TARGET     flow.kill() on the connection to that target
 /levers/inject?TARGET   the command inject.websocket, to the client, text "pulled"
 """
@@ -12,6 +12,7 @@ import gc
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from mitmproxy import ctx, flow, http
@@ -39,9 +40,19 @@ def _state(_: str) -> dict[str, Any]:
         "fds": len(os.listdir("/proc/self/fd")),
         "tasks": len(tasks),
         "hooks": hooks,
+        "open": Counter(_targets()),
         "names": sorted(task.get_name() for task in tasks)[:40],
         "layers": [repr(each.layer) for each in list(handlers.values())[:5]],
     }
+
+
+def _targets() -> Iterator[str]:
+    """What the descriptors lead to."""
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            yield os.readlink(f"/proc/self/fd/{fd}").partition(":[")[0]  # no socket's number
+        except OSError:
+            pass  # that of the listing
 
 
 def _kill(target: str) -> bool:

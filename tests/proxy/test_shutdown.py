@@ -51,7 +51,9 @@ async def nothing_left(
                 await asyncio.sleep(0.02)
                 state = await pull(stage, "state")
     except TimeoutError:
-        raise AssertionError(str({name: state[name] for name in state if name != "hooks"})) from None
+        now = {name: state[name] for name in state if name != "hooks"}
+        then = {name: before[name] for name in now} if before else None
+        raise AssertionError(f"something left behind: {now}; before: {then}") from None
     return state
 
 
