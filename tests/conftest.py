@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SLOW_FOLDERS = {"e2e", "modes"}
 """Each of their tests starts programs: left out by `-m "not slow"`."""
@@ -21,6 +22,9 @@ if sys.dont_write_bytecode:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
+
+settings.register_profile("patient", deadline=None)  # on a busy machine any example may take 200 ms
+settings.load_profile("patient")
 
 gc.set_threshold(10_000, 10, 10)
 """By Python's own 700 a third of the time of the screen's tests is garbage collection [measured: 13 s of 36 s
