@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import signal
 import socket
 import ssl
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +45,10 @@ class RunningProxy:
         self._reader: Reader | None = None
         self._timeline = Timeline()
         self._events: list[Event] = []
+        self._places: defaultdict[int, list[int]] = defaultdict(list)
+        """By connection, of its events."""
+        self._conns: defaultdict[str, dict[int, None]] = defaultdict(dict)
+        """By target, the connections that asked for it."""
         self.stderr = ""
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self._reading = threading.Thread(target=self._read_stderr, daemon=True)
@@ -81,18 +87,20 @@ class RunningProxy:
             self._reader = Reader(self.capture)
         while batch := self._reader.read():
             for _, record in batch:
-                self._events += self._timeline.feed(record)
+                for event in self._timeline.feed(record):
+                    self._keep(event)
         assert not self._reader.damage
         if target is None:
             return list(self._events)
-        conns = {
-            event.conn
-            for event in self._events
-            if isinstance(event, FactEvent)
-            and isinstance(event.fact, Requested)
-            and event.fact.target == target
-        }
-        return [event for event in self._events if event.conn in conns]
+        found = heapq.merge(*(self._places[conn] for conn in self._conns[target]))
+        return [self._events[place] for place in found]
+
+    def _keep(self, event: Event) -> None:
+        """By connection too: tests ask one proxy every few milliseconds about a few events of thousands."""
+        self._places[event.conn].append(len(self._events))
+        self._events.append(event)
+        if isinstance(event, FactEvent) and isinstance(event.fact, Requested):
+            self._conns[event.fact.target][event.conn] = None
 
     async def until(self, condition: Callable[[list[Event]], bool], target: str | None = None) -> list[Event]:
         """Wait until the capture's events fulfil `condition`."""
