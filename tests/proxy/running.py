@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
+import os
 import signal
 import socket
 import ssl
@@ -12,7 +14,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wsinspect.capture.reader import Reader
@@ -133,7 +135,26 @@ def trusting() -> ssl.SSLContext:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port for later: below those that the kernel gives to whoever connects or asks for any.
+
+    Tests with thousands of connections would take it before the one that asked listens there.
+    """
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def _own_ports() -> Iterator[int]:
+    """Each once before one comes again; other ones for each worker, and for each run most likely."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count, first = 2000, 16_000 + worker % 8 * 2000
+    start = os.getpid() * 41 % count
+    return itertools.cycle(first + (start + step) % count for step in range(count))
+
+
+_PORTS = _own_ports()
