@@ -31,8 +31,9 @@ def written(tree: dict[str, Any]) -> str:
     return json.dumps(tree, separators=(",", ":"))
 
 
-def test_each_of_the_twenty_rules_asks_for_values_that_each_message_has() -> None:
-    rules, trades = ruleset("rules20").rules, messages.trades()
+@pytest.mark.parametrize("row", ["rules20", "rules20deep"])
+def test_each_of_the_twenty_rules_asks_for_values_that_each_message_has(row: str) -> None:
+    rules, trades = ruleset(row).rules, messages.trades()
     assert len(rules) == 20
     for rule in rules:
         conditions = [each for each in rule.conditions() if isinstance(each, Json)]
@@ -41,9 +42,11 @@ def test_each_of_the_twenty_rules_asks_for_values_that_each_message_has() -> Non
         assert all(path.find(trade) for path in paths for trade in trades), rule.id
 
 
-def test_none_of_them_matches_on_either_way() -> None:
-    world = World(ruleset("rules20"), decoder=ContentDecoder())
+@pytest.mark.parametrize(("row", "decoded"), [("rules20", False), ("rules20deep", True)])
+def test_none_of_them_matches_on_either_way(row: str, decoded: bool) -> None:
+    world = World(ruleset(row))
     assert not any(world.text(side, written(trade)) for trade in messages.trades() for side in Side)
+    assert world.asked == (2 * messages.COUNT if decoded else 0)
 
 
 @pytest.mark.parametrize("row", ["rewrite", "rewrite2"])
@@ -70,7 +73,7 @@ def test_rows_share_a_proxy_where_tls_and_rules_are_the_same() -> None:
     groups = alike(ROWS)
     assert sorted(row.key for group in groups for row in group) == sorted(ROW)
     ruled = [row.key for group in groups if group[0].rules for row in group]
-    assert ruled == ["rules20", "rewrite", "rewrite2"]
+    assert ruled == ["rules20", "rules20deep", "rewrite", "rewrite2"]
     assert all(len({(row.tls, row.rules) for row in group}) == 1 for group in groups)
 
 

@@ -152,6 +152,22 @@ def test_many_rules_on_one_value_are_looked_up() -> None:
     assert world.ids(world.text(SERVER, {"type": "ticker", "price": "35"})) == []
 
 
+def test_values_that_cannot_be_what_is_asked_for_are_not_decoded() -> None:
+    world = World("""
+        - {id: dear, when: {json: {$.type: ticker, $.price: {gt: 1000}}}, then: []}
+        - {id: loss, when: {json: {$.type: ticker, $.change: {lt: 0}}}, then: []}
+        - {id: name, when: {json: {$.user.name: {regex: "^eve"}}}, then: []}
+    """)
+    tick = {"type": "ticker", "price": 999.5, "change": 0.5, "user": {"name": "alice"}}
+    assert not world.hit(SERVER, tick)
+    assert world.asked == 0
+    assert world.ids(world.text(SERVER, {**tick, "price": 1000.5})) == ["dear"]
+    assert world.ids(world.text(SERVER, {**tick, "change": -0.5})) == ["loss"]
+    assert world.ids(world.text(SERVER, {**tick, "user": {"name": "eve"}})) == ["name"]
+    assert world.ids(world.text(SERVER, '{"type":"ticker","price":1e4}')) == ["dear"]
+    assert world.asked == 4
+
+
 def test_true_is_not_one() -> None:
     text = "\n".join(f"- {{id: r{n}, when: {{json: {{$.a: {n}}}}}, then: []}}" for n in range(4))
     world = World(text + "\n- {id: yes, when: {json: {$.a: true}}, then: []}")
@@ -171,7 +187,12 @@ def condition(when: str) -> Condition:
 
 def test_needles() -> None:
     assert needles_of(condition("{json: {$.type: ticker}}")) == ({b'"ticker"'}, set())
-    assert needles_of(condition("{json: {$.longer.name: {gt: 1}}}")) == ({b'"longer"'}, set())
+    assert needles_of(condition("{json: {$.longer.name: {exists: true}}}")) == ({b'"longer"'}, set())
+    assert needles_of(condition("{json: {'$.list[0]': {gt: 1}}}")) == ({b'"list"'}, set())
+    found = needles_of(condition("{json: {$.longer.name: {gt: 100}}}"))
+    assert found is not None
+    assert not found[0]
+    assert "[1-9][0-9]{2}" in min(found[1])
     assert needles_of(condition("{json: {$.a: {contains: abc}}}")) == ({b"abc"}, set())
     assert needles_of(condition("{json: {$.a: [x, y]}}")) == ({b'"x"', b'"y"'}, set())
     assert needles_of(condition("{json: {$.a: {exists: false}}}")) is None

@@ -18,7 +18,8 @@ candidates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wsinspect.model import Side
@@ -59,8 +60,14 @@ class Stop:
     condition: Condition
 
 
-def _usable(needles: Needles | None, verbatim: bool) -> Needles | None:
-    return needles if needles is not None and (verbatim or not needles.in_tree) else None
+def _usable(needles: Iterable[Needles], verbatim: bool) -> list[Needles]:
+    return [each for each in needles if verbatim or not each.in_tree]
+
+
+def _rarest(options: Sequence[Sequence[Needles]]) -> list[Needles | None]:
+    """Of each rule's needles those that the fewest rules have: what many ask for, most messages have."""
+    usual = Counter(each for one in options for each in set(one))
+    return [max(one, key=lambda each: (-usual[each], each.worth), default=None) for one in options]
 
 
 class Lane:
@@ -70,8 +77,8 @@ class Lane:
         self.rules = tuple(rules)
         self.tests = tuple(rule.dynamic.test for rule in rules)
         self.latches = tuple(latches)
-        needles = [_usable(rule.needles(), verbatim) for rule in rules]
-        waiting = [_usable(latch.condition.needles(), verbatim) for latch in latches]
+        needles = _rarest([_usable(rule.all_needles(), verbatim) for rule in rules])
+        waiting = _rarest([_usable(latch.condition.all_needles(), verbatim) for latch in latches])
         scan = Scan([*needles, *waiting])
         self.scan = scan.found
         self.all = Selector(rules, range(len(rules)))

@@ -156,8 +156,8 @@ class Rule:
         asks_kind = any(isinstance(each, KindIs) for each in self.condition.walk())
         return bool(self.actions) and not asks_kind and all(each.once for each in self.actions)
 
-    def needles(self) -> Needles | None:
-        return self.dynamic.needles()
+    def all_needles(self) -> tuple[Needles, ...]:
+        return self.dynamic.all_needles()
 
     def sought(self) -> tuple[Sought, ...]:
         return self.dynamic.sought()

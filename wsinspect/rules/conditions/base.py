@@ -107,6 +107,11 @@ class Condition:
     def needles(self) -> Needles | None:
         return None
 
+    def all_needles(self) -> tuple[Needles, ...]:
+        """Each by itself is as good as `needles`, which are one of them."""
+        found = self.needles()
+        return () if found is None else (found,)
+
     def sought(self) -> tuple[Sought, ...]:
         """What it asks of the decoded tree; each by itself leaves out only what it cannot hold for."""
         return ()

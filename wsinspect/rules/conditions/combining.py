@@ -57,8 +57,10 @@ class All(Condition):
         return " and ".join(each.explain() for each in self.value)
 
     def needles(self) -> Needles | None:
-        found = [each for each in (one.needles() for one in self.value) if each is not None]
-        return max(found, key=lambda each: each.worth, default=None)
+        return max(self.all_needles(), key=lambda each: each.worth, default=None)
+
+    def all_needles(self) -> tuple[Needles, ...]:
+        return tuple(found for each in self.value for found in each.all_needles())
 
     def sought(self) -> tuple[Sought, ...]:
         return tuple(found for each in self.value for found in each.sought())

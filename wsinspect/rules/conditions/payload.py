@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import re2
 
 from wsinspect.model import Side
 from wsinspect.rules import regexes
@@ -13,6 +15,7 @@ from wsinspect.rules.jsonpath import Each, Path
 from wsinspect.rules.predicates import Predicate, Regex, contradiction
 from wsinspect.rules.reach import DATA, FRAMES, KIND_WORDS, Kind, bit
 from wsinspect.rules.reach import reach as places
+from wsinspect.rules.spelling import bare, spellings
 from wsinspect.rules.template import Expression
 from wsinspect.wire.close_codes import close_code, parse_close
 
@@ -208,8 +211,12 @@ class Json(Condition):
             yield from test.expressions()
 
     def needles(self) -> Needles | None:
-        found = [each for each in (_needles(*pair) for pair in self.value.items()) if each is not None]
-        return max(found, key=lambda each: each.worth, default=None)
+        return max(self.all_needles(), key=lambda each: each.worth, default=None)
+
+    def all_needles(self) -> tuple[Needles, ...]:
+        """Of values where there are such; of names else."""
+        pairs = [pair for pair in self.value.items() if not pair[1].absent]
+        return tuple(_found(_of_value, pairs) or _found(_of_name, pairs))
 
     def sought(self) -> tuple[Sought, ...]:
         pairs = self.value.items()
@@ -222,32 +229,39 @@ class Json(Condition):
         return ""
 
 
-def _needles(path: Path, test: Predicate) -> Needles | None:
-    """Of the tree's texts: the value's, or else the longest name on the way to it."""
-    if test.absent:
-        return None
+def _found(
+    needles: Callable[[Path, Predicate], Needles | None], pairs: Iterable[tuple[Path, Predicate]]
+) -> list[Needles]:
+    return [each for each in (needles(*pair) for pair in pairs) if each is not None]
+
+
+def _of_value(path: Path, test: Predicate) -> Needles | None:
+    """Of the tree's texts the value's; or else how it may be spelled behind its name."""
     texts = test.literals()
     exact = test.exactly()
     if texts and exact is not None and set(exact) == set(texts):
         found = [_quoted(text) for text in texts]
     else:
-        found = [_bare(text) for text in texts or ()]
+        found = [bare(text).encode() for text in texts or ()]
     if found and all(found):
         return Needles(frozenset(found), in_tree=True)
+    name = path.steps[-1] if path.steps else None
+    spelled = spellings(test) if isinstance(name, str) and _quoted(name) else None
+    if not spelled or not isinstance(name, str):
+        return None
+    head = re2.escape(f'"{name}"') + r"[ \t\n\r]*:[ \t\n\r]*"
+    return Needles(in_tree=True, patterns=frozenset([f"{head}(?:{'|'.join(spelled)})"]))
+
+
+def _of_name(path: Path, test: Predicate) -> Needles | None:
+    """The longest name on the way."""
     names = [_quoted(step) for step in path.steps if isinstance(step, str)]
     name = max(names, key=len, default=b"")
     return Needles(frozenset([name]), in_tree=True) if name else None
 
 
-def _bare(text: str) -> bytes:
-    """The text as it stands in JSON without a backslash; empty where it could stand there otherwise."""
-    plain = text.isascii() and text.isprintable() and not set(text) & set('"\\')
-    return text.encode() if plain else b""
-
-
 def _quoted(text: str) -> bytes:
-    bare = _bare(text)
-    return b'"%s"' % bare if bare or not text else b""
+    return f'"{text}"'.encode() if bare(text) or not text else b""
 
 
 def single_tests(conditions: Sequence[Condition]) -> dict[Path, list[Predicate]]:
