@@ -92,10 +92,13 @@ def loads(payload: bytes) -> Fact | None:
     return None if values is None else from_values(values)
 
 
+_decode = json.JSONDecoder().decode
+
+
 def load_object(payload: bytes) -> dict[str, Any] | None:
     """The JSON object in `payload`, or None where there is none. Never raises."""
     try:
-        values = json.loads(payload.decode())  # of bytes it would look for UTF-16 first
+        values = _decode(payload.decode())
     except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
@@ -213,25 +216,24 @@ def _object_reader(cls: Any) -> Read:
 
 def _make_object_reader(cls: Any) -> Read:
     hints = typing.get_type_hints(cls)
-    fields = [(f.name, _reader(hints[f.name]), _required(f)) for f in dataclasses.fields(cls)]
-    required = [name for name, _, needed in fields if needed]
+    converters = {each.name: _reader(hints[each.name]) for each in dataclasses.fields(cls)}
+    required = frozenset(each.name for each in dataclasses.fields(cls) if _required(each))
 
     def read(values: Any) -> Any:
         if not isinstance(values, dict):
             raise UnfitError
         found = {}
-        for name, convert, needed in fields:
-            value = values.get(name)
-            if value is None:
+        for name, value in values.items():
+            convert = converters.get(name)
+            if convert is None or value is None:
                 continue
             try:
                 found[name] = convert(value)
             except UnfitError:
-                if needed:
+                if name in required:
                     raise
-        for name in required:
-            if name not in found:
-                raise UnfitError
+        if not required <= found.keys():
+            raise UnfitError
         return cls(**found)
 
     return read

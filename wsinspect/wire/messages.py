@@ -15,6 +15,7 @@ from wsinspect.wire.deflate import DeflateParams, Inflater
 
 __all__ = ["MessageAssembler"]
 
+_MESSAGE_BITS = int(ScanState.TEXT | ScanState.BINARY)
 _UTF8_SLICE = 1 << 20  # the decoder makes a str that nobody needs: at most this much of it at a time
 
 
@@ -79,7 +80,7 @@ class MessageAssembler:
         """
         if self._inflater is not None:
             self._inflater.lose_window()
-        if state & (ScanState.TEXT | ScanState.BINARY):
+        if state & _MESSAGE_BITS:
             opcode = Opcode.TEXT if state & ScanState.TEXT else Opcode.BINARY
             compressed = bool(state & ScanState.COMPRESSED) and self._inflater is not None
             self._open = _OpenMessage(int(opcode), compressed, self.max_message)
