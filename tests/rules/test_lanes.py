@@ -168,6 +168,17 @@ def test_values_that_cannot_be_what_is_asked_for_are_not_decoded() -> None:
     assert world.asked == 4
 
 
+def test_many_rules_about_numbers_share_the_search_for_their_name() -> None:
+    text = "\n".join(
+        f"- {{id: r{n}, when: {{json: {{$.price: {{ge: {n}1, lt: {n}2}}}}}}, then: []}}"
+        for n in range(1, 1000)
+    )
+    world = World(text)
+    assert not world.hit(SERVER, {"cost": 71.5})
+    assert world.asked == 0
+    assert world.ids(world.text(SERVER, {"price": 71.5})) == ["r7"]
+
+
 def test_true_is_not_one() -> None:
     text = "\n".join(f"- {{id: r{n}, when: {{json: {{$.a: {n}}}}}, then: []}}" for n in range(4))
     world = World(text + "\n- {id: yes, when: {json: {$.a: true}}, then: []}")

@@ -7,7 +7,10 @@ from typing import Any
 
 from wsinspect.decode.limits import MAX_DEPTH
 
-__all__ = ["align", "check_depth", "same"]
+__all__ = ["SCALARS", "align", "check_depth", "same"]
+
+SCALARS = frozenset((str, int, float, bool, type(None)))
+"""Of JSON."""
 
 _CONTAINERS = (dict, list, tuple)
 _MAX_CONTAINERS = 8 << 20

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from wsinspect.decode.edits import align, check_depth, same
+from wsinspect.decode.edits import SCALARS, align, check_depth, same
 from wsinspect.decode.jsonencoder import encoder
 from wsinspect.decode.jsonsplice import splice
 from wsinspect.decode.jsonvalue import SPACE, scan
@@ -28,7 +28,6 @@ _AFTER_COLON = re.compile(r":([ \t\n\r]*)")
 _ESCAPE_BEYOND_ASCII = re.compile(r"\\u(?!00[0-7])")
 _STYLE_SAMPLE = 4096  # characters that show how a text is spaced
 
-_SCALARS = frozenset((str, int, float, bool, type(None)))
 _NOT_READ: Any = object()
 
 
@@ -117,7 +116,7 @@ def _check(tree: Any, old: Any, depth: int = 0) -> None:
     pairs: Iterable[tuple[Any, Any]]
     if isinstance(tree, dict) and isinstance(old, dict):
         _check_names(tree)
-        pairs = [(value, old.get(name)) for name, value in tree.items() if type(value) not in _SCALARS]
+        pairs = [(value, old.get(name)) for name, value in tree.items() if type(value) not in SCALARS]
     elif isinstance(tree, list) and isinstance(old, list) and len(tree) == len(old):
         pairs = zip(tree, old, strict=True)
     else:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from wsinspect.decode.edits import same
+from wsinspect.decode.edits import SCALARS, same
 from wsinspect.decode.jsonencoder import encoder
 from wsinspect.decode.jsonvalue import scan
 
 __all__ = ["splice"]
 
 _COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
-_SCALARS = frozenset((str, int, float, bool, type(None)))
 _MOST = 16
 """Changes: each is a search of the text."""
 _NOTHING: Any = object()
@@ -57,7 +56,7 @@ def _differ_in(tree: Any, old: Any, changes: list[_Change]) -> bool:
             continue
         if was is _NOTHING:
             return False
-        if type(value) in _SCALARS and type(was) in _SCALARS:
+        if type(value) in SCALARS and type(was) in SCALARS:
             if not same(was, value):
                 changes.append((name, value))
         elif not (_differ_in(value, was, changes) if isinstance(value, dict) else same(was, value)):

@@ -39,7 +39,7 @@ from wsinspect.rules.reach import (
 )
 from wsinspect.rules.regexes import Searcher
 from wsinspect.rules.rule import Rule
-from wsinspect.rules.scanning import Scan
+from wsinspect.rules.scanning import Scan, fits
 from wsinspect.rules.selecting import Selector
 
 
@@ -64,10 +64,20 @@ def _usable(needles: Iterable[Needles], verbatim: bool) -> list[Needles]:
     return [each for each in needles if verbatim or not each.in_tree]
 
 
-def _rarest(options: Sequence[Sequence[Needles]]) -> list[Needles | None]:
-    """Of each rule's needles those that the fewest rules have: what many ask for, most messages have."""
+def _chosen(options: Sequence[Sequence[Needles]]) -> list[Needles | None]:
+    """Of each rule's needles those that the fewest rules have: what many ask for, most messages have. Where
+    that would be too much to look for, the names of places, which rules share."""
     usual = Counter(each for one in options for each in set(one))
-    return [max(one, key=lambda each: (-usual[each], each.worth), default=None) for one in options]
+
+    def rarity(each: Needles) -> tuple[bool, int, tuple[bool, int, int]]:
+        return not each.is_name, -usual[each], each.worth
+
+    rarest = [max(one, key=rarity, default=None) for one in options]
+    if fits(rarest):
+        return rarest
+    return [
+        next((each for each in one if each.is_name), best) for one, best in zip(options, rarest, strict=True)
+    ]
 
 
 class Lane:
@@ -77,8 +87,8 @@ class Lane:
         self.rules = tuple(rules)
         self.tests = tuple(rule.dynamic.test for rule in rules)
         self.latches = tuple(latches)
-        needles = _rarest([_usable(rule.all_needles(), verbatim) for rule in rules])
-        waiting = _rarest([_usable(latch.condition.all_needles(), verbatim) for latch in latches])
+        needles = _chosen([_usable(rule.all_needles(), verbatim) for rule in rules])
+        waiting = _chosen([_usable(latch.condition.all_needles(), verbatim) for latch in latches])
         scan = Scan([*needles, *waiting])
         self.scan = scan.found
         self.all = Selector(rules, range(len(rules)))

@@ -85,6 +85,14 @@ def _searcher(pattern: Pattern, texts: set[bytes]) -> Searcher:
     return search
 
 
+def fits(wanted: Iterable[Needles | None]) -> bool:
+    """Whether all of them are looked for in one pass."""
+    needles = [each for each in wanted if each is not None]
+    texts = {text for each in needles for text in each.texts}
+    patterns = {text for each in needles for text in each.patterns}
+    return sum(map(len, texts)) + sum(map(len, patterns)) <= MAX_SCAN_BYTES
+
+
 def _is_utf8(text: bytes) -> bool:
     try:
         text.decode()

@@ -204,7 +204,7 @@ class Selector:
             return self._plain
         found: list[int] = []
         self._root.find(decoded.tree, found)
-        if not found:
+        if not found or (len(found) == 1 and found[0] in self._twice):
             return self._plain
         seen: set[int] = set()
         candidates = {*self._plain}

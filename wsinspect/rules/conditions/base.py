@@ -42,12 +42,15 @@ class Needles:
     as JSON without a backslash."""
     patterns: frozenset[str] = frozenset()
     """RE2's, over UTF-8."""
+    is_name: bool = False
+    """Of a place, whatever value is there."""
 
     @property
-    def worth(self) -> tuple[int, int]:
+    def worth(self) -> tuple[bool, int, int]:
         """The more, the fewer messages have one by chance."""
         shortest = min(map(len, self.texts), default=MAX_WORTH)
-        return 0 if self.patterns else shortest, -len(self.texts) - len(self.patterns)
+        count = len(self.texts) + len(self.patterns)
+        return not self.is_name, 0 if self.patterns else shortest, -count
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ class AnyOf(Condition):
             frozenset().union(*(each.texts for each in found)),
             any(each.in_tree for each in found),
             frozenset().union(*(each.patterns for each in found)),
+            any(each.is_name for each in found),
         )
 
     def sought(self) -> tuple[Sought, ...]:

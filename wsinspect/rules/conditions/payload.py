@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import re2
@@ -214,9 +214,10 @@ class Json(Condition):
         return max(self.all_needles(), key=lambda each: each.worth, default=None)
 
     def all_needles(self) -> tuple[Needles, ...]:
-        """Of values where there are such; of names else."""
+        """Of values, and of the names of their places."""
         pairs = [pair for pair in self.value.items() if not pair[1].absent]
-        return tuple(_found(_of_value, pairs) or _found(_of_name, pairs))
+        found = [*(_of_value(*pair) for pair in pairs), *(_of_name(path) for path, _ in pairs)]
+        return tuple(each for each in found if each is not None)
 
     def sought(self) -> tuple[Sought, ...]:
         pairs = self.value.items()
@@ -227,12 +228,6 @@ class Json(Condition):
             if path.is_single and contradiction([test]):
                 return f"no value of {path} is like that"
         return ""
-
-
-def _found(
-    needles: Callable[[Path, Predicate], Needles | None], pairs: Iterable[tuple[Path, Predicate]]
-) -> list[Needles]:
-    return [each for each in (needles(*pair) for pair in pairs) if each is not None]
 
 
 def _of_value(path: Path, test: Predicate) -> Needles | None:
@@ -253,11 +248,11 @@ def _of_value(path: Path, test: Predicate) -> Needles | None:
     return Needles(in_tree=True, patterns=frozenset([f"{head}(?:{'|'.join(spelled)})"]))
 
 
-def _of_name(path: Path, test: Predicate) -> Needles | None:
+def _of_name(path: Path) -> Needles | None:
     """The longest name on the way."""
     names = [_quoted(step) for step in path.steps if isinstance(step, str)]
     name = max(names, key=len, default=b"")
-    return Needles(frozenset([name]), in_tree=True) if name else None
+    return Needles(frozenset([name]), in_tree=True, is_name=True) if name else None
 
 
 def _quoted(text: str) -> bytes:
