@@ -31,7 +31,7 @@ from wsinspect.capture import facts, files
 from wsinspect.capture.format import MAX_DATA, encode, fact_record, fields_of
 from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe
 from wsinspect.errors import Unavailable, UsageError
-from wsinspect.model import Clock, FactRecord, Gap, Notice, Read, ReadFields, Record, Sent, Side
+from wsinspect.model import Clock, FactRecord, Gap, Judged, Notice, Read, ReadFields, Record, Sent, Side
 
 type Pressure = Literal["drop", "throttle"]
 """What gives way where the disk is slower than the traffic: the capture, or the traffic."""
@@ -205,7 +205,9 @@ class Writer:
                             self._put_packed(gap)
                     payload = facts.dumps(record.fact)
                     packed = fact_record(record.conn, record.t_ns, payload)
-                    entry = FactEntry(packed, record.conn, record.t_ns, record.fact, payload)
+                    entry: Entry = packed  # a verdict, of which there may be one for each message
+                    if not isinstance(record.fact, Judged):
+                        entry = FactEntry(packed, record.conn, record.t_ns, record.fact, payload)
                     self._put_if_slack(entry, len(packed))
                 case Sent() | Gap() | Clock():
                     packed = encode(record)[0]

@@ -25,20 +25,19 @@ _LISTS_OF = {kind: attrgetter(*names) for kind, names in _LISTS.items()}
 class Draft:
     """Cheap to take, since most are thrown away: lists are not copied, only measured."""
 
-    __slots__ = ("_lengths", "_lists", "_turn", "_values")
+    __slots__ = ("_lengths", "_lists", "_values")
 
     def __init__(self, turn: Turn | HandshakeTurn) -> None:
         kind = type(turn)
-        self._turn = turn
         self._values = _VALUES_OF[kind](turn)
         self._lists = _LISTS_OF[kind](turn)
         self._lengths = [*map(len, self._lists)]
 
-    def restore(self) -> None:
+    def restore(self, turn: Turn | HandshakeTurn) -> None:
         """Undo what was set since, and what was put behind the lists."""
-        kind = type(self._turn)
+        kind = type(turn)
         for name, value in zip(_NAMES[kind], self._values, strict=True):
-            setattr(self._turn, name, value)
+            setattr(turn, name, value)
         for name, items, length in zip(_LISTS[kind], self._lists, self._lengths, strict=True):
             del items[length:]
-            setattr(self._turn, name, items)
+            setattr(turn, name, items)

@@ -175,7 +175,7 @@ class ConnectionRules:
             self._capture(rule)
             did = [action.apply_handshake(turn) for action in actions]
         except Exception as error:
-            draft.restore()
+            draft.restore(turn)
             self._fail(rule, error)
             return False
         self._acted(rule, did, turn.hits)
@@ -411,12 +411,12 @@ class ConnectionRules:
         return often.wants(state.matched) and (often.chance >= 1 or self.rng.random() < often.chance)
 
     def _act(self, rule: Rule, actions: Iterable[Action], turn: Turn) -> bool:
-        draft = Draft(turn)
+        draft = Draft(turn) if turn.hits else None  # where no rule has acted yet, a new turn is the same
         try:
             self._capture(rule)
             did = [action.apply(turn) for action in actions]
         except Exception as error:
-            draft.restore()
+            (draft or Draft(self._turn())).restore(turn)
             if rule.private:
                 keep_out(rule, turn)
             self._fail(rule, error)
@@ -427,7 +427,7 @@ class ConnectionRules:
     def _acted(self, rule: Rule, did: list[str], hits: list[Hit]) -> None:
         self.conversation.state(rule.id).acted += 1
         self.ruleset.hits.hit(rule.id)
-        hits.append(Hit(rule.id, tuple(each for each in did if each)))
+        hits.append(Hit(rule.id, tuple(filter(None, did))))
 
     def _capture(self, rule: Rule) -> None:
         """Keep what the rule wants kept of this message."""

@@ -204,8 +204,10 @@ class Selector:
             return self._plain
         found: list[int] = []
         self._root.find(decoded.tree, found)
-        if not found or (len(found) == 1 and found[0] in self._twice):
+        if not found:
             return self._plain
+        if len(found) == 1 and not self._plain:
+            return [] if found[0] in self._twice else found
         seen: set[int] = set()
         candidates = {*self._plain}
         for number in found:

@@ -30,15 +30,16 @@ class TreeAction(Action):
     steps: list[Step]
 
     def apply(self, turn: Turn) -> str:
-        if turn.decoded is None:
+        decoded = turn.decoded
+        if decoded is None:
             return f"nothing {self.participle}: no decoder knows this payload"
-        tree, did = turn.decoded.tree, []
+        tree, did = decoded.tree, []
         for step in self.steps:
             tree, count = step.change(tree, turn)
             did.append(
                 f"{step.done} ({count:,} places)" if count > 1 else step.done if count else step.missing
             )
-        if tree is not turn.decoded.tree:
+        if tree is not decoded.tree:
             turn.set_tree(tree)
         return ", ".join(did)
 
