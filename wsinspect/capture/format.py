@@ -22,7 +22,7 @@ A record is a header of 24 bytes, little-endian, and a payload:
     END          JSON {frames, connections, highest}: this segment is complete; the capture's counts so far
 
 The check covers every byte of the record but its own four. It is split at byte 48, the end of a READ's fixed
-fields, so that the relay's thread hashes 44 fresh bytes and the data where it lies, and copies nothing.
+fields, so that the writer hashes 44 fresh bytes and the data where it lies, and copies nothing large.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Appending to a capture without ever making the relay wait.
 
     relay's thread                          writer's thread
-    append: enqueue;                   -->  take all that is queued, checksums, one writev, nap a few ms
+    append: enqueue;                   -->  take all that is queued, checksum it, one writev, nap a few ms
             wake it only where it sleeps    (`scribe`: where it goes, segments, checkpoints, clocks)
 
 The queue is a deque with one producer and one consumer, its methods atomic under the interpreter lock: no
