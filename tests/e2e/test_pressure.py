@@ -22,7 +22,7 @@ import pytest
 from tests.certs import make_cert, server_context
 from tests.e2e.program import PROGRAM, Background, Line, wsinspect
 from tests.e2e.test_mitmdump import ADDON
-from tests.proxy.raw import RawEnd, RawServer, close_all, raw_connect, request, response
+from tests.proxy.raw import MORE_THAN_FITS, RawEnd, RawServer, close_all, raw_connect, request, response
 from tests.proxy.running import TIMEOUT_S, RunningProxy, free_port, trusting
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.ring import PREFIX
@@ -35,8 +35,7 @@ from wsinspect.wire.frames import encode_frame
 
 SLOW_DISK = str(Path(__file__).with_name("slow_disk.py"))
 STUCK_DISK = str(Path(__file__).with_name("stuck_disk.py"))
-STREAM = encode_frame(2, bytes(range(256)) * 4096, mask=b"abcd") * 32
-"""32 MiB: more than the kernel's buffers on the way take."""
+STREAM = encode_frame(2, bytes(range(256)) * 4096, mask=b"abcd") * (MORE_THAN_FITS >> 20)
 
 
 async def echo(connection: Connection) -> None:

@@ -20,6 +20,9 @@ LEFT_OPEN: list[RawEnd | RawServer] = []
 """Ends and servers of the running test; conftest.py closes them behind it."""
 BROKEN_RECORD = b"\x17\x03\x03\x00\x28" + bytes(40)
 """TLS application data that no key decrypts."""
+MORE_THAN_FITS = 64 << 20
+"""Bytes that no way through the proxy holds where nobody reads: a kernel lets one socket have up to 32 MiB
+to receive (tcp_rmem) and 4 to send."""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 

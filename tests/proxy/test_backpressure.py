@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from tests.proxy.conftest import Opened, Stage, open_through
-from tests.proxy.raw import RawEnd
+from tests.proxy.raw import MORE_THAN_FITS, RawEnd
 from tests.proxy.running import RunningProxy, facts
 from wsinspect.model import Ended, How, Notice, Side
 from wsinspect.wire.frames import encode_frame
@@ -95,7 +95,7 @@ async def test_the_sender_resets_while_it_is_held_up(stage: Stage, side: Side, t
     both = await open_through(stage, client_tls=tls, server_tls=tls)
     sender, reader = ends(both, side)
     reader.transport.pause_reading()
-    sender.send(encode_frame(2, bytes(16 * MIB), mask=bytes(4)))
+    sender.send(encode_frame(2, bytes(MORE_THAN_FITS), mask=bytes(4)))
     await sender.blocked()
     sender.reset()
     ended = await stage.proxy.until(lambda events: bool(facts(events, Ended)), both.target)
@@ -112,7 +112,7 @@ async def test_the_reader_resets_while_it_holds_the_sender_up(stage: Stage, side
     both = await open_through(stage, client_tls=tls, server_tls=tls)
     sender, reader = ends(both, side)
     reader.transport.pause_reading()
-    sender.send(encode_frame(2, bytes(16 * MIB), mask=bytes(4)))
+    sender.send(encode_frame(2, bytes(MORE_THAN_FITS), mask=bytes(4)))
     await sender.blocked()
     reader.reset()
     await sender.until(lambda end: end.ends == ["rst"])
@@ -128,7 +128,7 @@ async def test_a_reader_that_never_reads_gets_the_reset_after_five_seconds(stage
     both = await open_through(stage, client_tls=False, server_tls=False)
     sender, reader = ends(both, side)
     reader.transport.pause_reading()
-    sender.send(encode_frame(2, bytes(16 * MIB), mask=bytes(4)))
+    sender.send(encode_frame(2, bytes(MORE_THAN_FITS), mask=bytes(4)))
     await sender.blocked()
     started = time.monotonic()
     sender.reset()

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.proxy.conftest import Opened, Stage, open_through, staged
-from tests.proxy.raw import RawEnd, raw_connect
+from tests.proxy.raw import MORE_THAN_FITS, RawEnd, raw_connect
 from tests.proxy.running import facts
 from wsinspect.capture.timeline import MessageEvent
 from wsinspect.model import Ended, How, Notice, Released, Side
 from wsinspect.wire.frames import FrameDecoder, encode_frame
 
 KEY = b"\x01\x02\x03\x04"
+HELD = encode_frame(2, bytes(1 << 20), mask=bytes(4)) * (MORE_THAN_FITS >> 20)
 SCRIPT = str(Path(__file__).with_name("judging.py"))
 tls_too = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 
@@ -142,8 +143,8 @@ async def test_an_end_waits_for_what_is_held_though_its_sender_is_gone(judged: S
 @tls_too
 async def test_more_than_may_wait_pauses_the_sender_and_all_comes_after_it(judged: Stage, tls: bool) -> None:
     both = await opened(judged, tls)
-    piece = encode_frame(2, bytes(1 << 20), mask=bytes(4))
-    both.client.send(text("hold me") + piece * 24)
+    stream = text("hold me") + HELD
+    both.client.send(stream)
     await both.client.blocked()
     state = await ask(judged, both, "state")
     assert state["reads"] == [False, True]
@@ -151,7 +152,7 @@ async def test_more_than_may_wait_pauses_the_sender_and_all_comes_after_it(judge
     both.server.send(text("the other way", Side.SERVER))
     await gets(both.client, b"the other way", sender=Side.SERVER)
     assert await ask(judged, both, "release") == "released"
-    await both.server.got(len(text("hold me") + piece * 24))
+    await both.server.got(len(stream))
     assert (await ask(judged, both, "state"))["reads"] == [True, True]
     events = judged.proxy.events(both.target)
     assert [notice.code for notice in facts(events, Notice)].count("held-full") == 1
@@ -159,7 +160,7 @@ async def test_more_than_may_wait_pauses_the_sender_and_all_comes_after_it(judge
 
 async def test_a_reset_is_seen_while_reading_is_paused(judged: Stage) -> None:
     both = await opened(judged)
-    both.client.send(text("hold me") + encode_frame(2, bytes(1 << 20), mask=bytes(4)) * 24)
+    both.client.send(text("hold me") + HELD)
     await both.client.blocked()
     both.client.reset()
     await both.server.ended("rst")
@@ -370,12 +371,12 @@ async def test_a_reset_of_a_rule_is_an_end_in_the_layers(layered: Stage) -> None
 
 async def test_more_than_may_wait_pauses_reading_in_the_layers(layered: Stage) -> None:
     both = await opened(layered)
-    piece = encode_frame(2, bytes(1 << 20), mask=bytes(4))
-    both.client.send(text("hold me") + piece * 24)
+    stream = text("hold me") + HELD
+    both.client.send(stream)
     await both.client.blocked()
     assert (await ask(layered, both, "state"))["reads"] == [False, True]
     assert await ask(layered, both, "release") == "released"
-    await both.server.got(len(text("hold me") + piece * 24))
+    await both.server.got(len(stream))
 
 
 async def test_a_fault_in_the_layers_lets_all_pass(layered: Stage) -> None:

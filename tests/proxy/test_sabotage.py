@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.proxy.conftest import Stage, open_through, staged
-from tests.proxy.raw import TIMEOUT_S, RawEnd, request, response
+from tests.proxy.raw import MORE_THAN_FITS, TIMEOUT_S, RawEnd, request, response
 from tests.proxy.running import facts
 from wsinspect.capture.timeline import FrameEvent
 from wsinspect.model import Closed, Ended, Failed, How, Notice, Side
@@ -88,7 +88,7 @@ async def test_a_reset_is_mirrored_where_its_callback_raises(broken: Stage, step
 async def test_a_slow_reader_gets_all_where_flow_control_raises(broken: Stage, step: str) -> None:
     both = await open_through(broken, client_tls=False, server_tls=False, under=f"/break-{step}")
     both.client.transport.pause_reading()
-    stream = encode_frame(2, bytes(16 << 20))
+    stream = encode_frame(2, bytes(MORE_THAN_FITS))
     both.server.send(stream)
     await broken.proxy.until(lambda events: bool(facts(events, Notice)) or step == "resume", both.target)
     both.client.transport.resume_reading()
@@ -106,7 +106,7 @@ async def test_a_reset_is_mirrored_where_the_watcher_meets_a_fault(broken: Stage
         await both.client.ended("fin")
     else:  # reading is paused, since the client does not read
         both.client.transport.pause_reading()
-        both.server.send(encode_frame(2, bytes(16 << 20)))
+        both.server.send(encode_frame(2, bytes(MORE_THAN_FITS)))
         await both.server.blocked()
     both.server.reset()
     events = await broken.proxy.over(both.target)
