@@ -127,8 +127,11 @@ def facts[T](events: list[Event], kind: type[T]) -> list[T]:
 
 
 def trusting() -> ssl.SSLContext:
-    """A client's context that asks no questions: the proxy's CA is not installed here."""
-    context = ssl.create_default_context()
+    """A client's context that asks no questions: the proxy's CA is not installed here.
+
+    A default one would read all CAs of the machine first, which takes 30 ms each time.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
