@@ -1,10 +1,12 @@
-"""For all tests: no config file of the machine's user; what runs whole processes counts as slow."""
+"""For all tests: no config file and no proxies of the user's; what runs whole processes counts as slow."""
 
 from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +57,15 @@ def _no_config_file() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WSINSPECT_CONFIG", "")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime() -> Iterator[Path]:
+    """Folders of these tests' own for sockets, captures and logs; with a path short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="wsi"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("PYTHONUNBUFFERED", "1")
+        yield folder
+    shutil.rmtree(folder)

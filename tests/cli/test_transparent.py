@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.tools import need
 from wsinspect.cli import main
 from wsinspect.cli.redirects import Redirect, Tool, commands
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_runs(monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
+    """The port of one in transparent mode would be taken."""
+    (runtime / "none").mkdir(mode=0o700, exist_ok=True)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime / "none"))
 
 
 def rules(capsys: pytest.CaptureFixture[str], line: str) -> list[str]:

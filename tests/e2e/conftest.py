@@ -1,9 +1,7 @@
-"""State folders of the tests' own, and one proxy process for all that do not end theirs."""
+"""One proxy process for all that do not end theirs."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,18 +13,6 @@ from tests.proxy.raw import close_all
 
 own_stage = contextmanager(staged)
 """A stage for one test, in a `with` statement."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def runtime() -> Iterator[Path]:
-    """Folders for sockets, captures and logs; with a path short enough for sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="wsi"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("PYTHONUNBUFFERED", "1")
-        yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -94,7 +94,7 @@ async def test_python(tmp_path: Path, confdir: Path, monkeypatch: pytest.MonkeyP
     script.write_text(PYTHON)
     async with serving(tmp_path) as page:
         done = await ran(page, capture, confdir, sys.executable, str(script), page.socket_url)
-    assert (done.code, done.out) == (7, "re: hello from python\n")
+    assert (done.code, done.out) == (7, "re: hello from python\n"), done.err
     assert "1 connection, 4 frames, " in done.err
     assert await texts(capture) == [("c2s", "hello from python"), ("s2c", "re: hello from python")]
 

@@ -14,7 +14,8 @@ from wsinspect.formats.lines import human_size
 from wsinspect.model import ConnectionState, Ended, How, Ruled, Side
 
 TOLERANCE = 1.2
-"""A timer fires late under load: up to this many times its limit still counts as the limit."""
+"""Under load a timer fires late, and the frame before it is seen late: up to this many times the limit, or
+this part of it, still counts as the limit."""
 
 
 def summary_lines(capture: Path, *, idle_limit_s: float | None = None) -> list[str]:
@@ -100,7 +101,7 @@ def _drop(connection: ConnectionSummary, quiet_s: float, idle_limit_s: float | N
     first = connection.ended_first
     who = _who(first) if first else "both sides are gone"
     by_server = first is not None and first.side is Side.SERVER
-    at_limit = idle_limit_s is not None and idle_limit_s <= quiet_s <= idle_limit_s * TOLERANCE
+    at_limit = idle_limit_s is not None and idle_limit_s / TOLERANCE <= quiet_s <= idle_limit_s * TOLERANCE
     why = "dropped at its idle limit" if by_server and at_limit else "dropped"
     silence = f"after {quiet_s:.1f} s of silence, without a Close"
     return f"#{connection.conn} {clean(connection.url)}  {why}: {who} {silence}"
