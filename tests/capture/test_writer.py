@@ -179,6 +179,19 @@ def test_a_full_queue_drops_reads_never_facts_and_says_what_is_missing(
     assert "slower" in told[0]
 
 
+def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came while a batch was written had to wait for the nap behind it: 64 MiB did not last that long."""
+    monkeypatch.setattr(writer, "NAP_S", 3600)
+    disk = SlowDisk(monkeypatch)
+    capture = Writer(tmp_path / "a.wscap")
+    capture.append(requested())
+    assert disk.waiting.wait(5)
+    capture.append(Read(1, Side.CLIENT, 9, bytes(writer.WORTH_A_WRITE), 0, 1000))
+    disk.go.set()
+    wait_until(lambda: capture.queue_bytes == 0)
+    capture.close()
+
+
 def test_a_flood_of_facts_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "FACT_SLACK", 10_000)
     disk = SlowDisk(monkeypatch)

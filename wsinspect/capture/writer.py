@@ -38,6 +38,8 @@ type Pressure = Literal["drop", "throttle"]
 
 NAP_S = 0.004
 """How long the writer rests after a batch: what is on disk lags by this."""
+WORTH_A_WRITE = 1 << 20
+"""Bytes; where more than that came while it wrote, it goes on at once: what floods in would fill the queue."""
 IDLE_S = 1.0
 FACT_SLACK = 16 << 20
 """By how many bytes facts may exceed the queue's limit."""
@@ -327,7 +329,7 @@ class Writer:
                 with self._lock:
                     self._put_gaps()
             elif done:
-                if not self._closing:
+                if not self._closing and self.queue_bytes < WORTH_A_WRITE:
                     self._wake.acquire(timeout=NAP_S)
             elif self._queue:
                 pass  # a mark ended the batch
