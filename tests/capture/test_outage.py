@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +201,46 @@ def test_the_last_word_is_written_where_the_disk_comes_back_in_time(
     (gap,) = [record for record in records if isinstance(record, Gap)]
     assert (gap.offset, gap.nbytes) == (3 * 70, 6 * 70)
     assert [r for r in records if isinstance(r, FactRecord) and r.conn] == [*opened(1), *ended(1)]
+
+
+@pytest.mark.parametrize("limit", [0, 8 << 20], ids=["file", "segments"])
+def test_a_capture_that_is_deleted_goes_on_in_memory_and_says_so(
+    limit: int, tmp_path: Path, rings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came after went into a file that nobody could open, without a word."""
+    monkeypatch.setattr(scribe, "HOME_CHECK_S", 0.0)
+    capture = Writer(tmp_path / "a.wscap", limit=limit, memory=True)
+    moves: list[Move] = []
+    capture.on_move = moves.append
+    put(capture, [*opened(1), *reads(3)])
+    assert capture.saved == tmp_path / "a.wscap"
+    delete(tmp_path / "a.wscap")
+    put(capture, reads(9)[3:])
+    put(capture, reads(10)[9:])
+    (move,) = moves
+    assert not move.saved
+    assert "it has been deleted; records go to" in move.text
+    found = [record for record in read_all(move.path) if isinstance(record, Read)]
+    assert found == reads(10)[3:]
+    assert capture.saved is None
+    capture.close()
+    assert capture.saved is None
+    assert not (tmp_path / "a.wscap").exists()
+
+
+def delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def test_one_that_is_deleted_at_the_very_end_is_not_called_saved(tmp_path: Path, rings: Path) -> None:
+    capture = Writer(tmp_path / "a.wscap", memory=True)
+    put(capture, [*opened(1)])
+    (tmp_path / "a.wscap").unlink()
+    capture.close()
+    assert capture.saved is None
 
 
 def test_a_disk_that_stays_full_leaves_whole_records(tmp_path: Path, rings: Path, disk: BadDisk) -> None:

@@ -180,7 +180,7 @@ def test_a_full_queue_drops_reads_never_facts_and_says_what_is_missing(
 
 
 def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came while a batch was written had to wait for the nap behind it: 64 MiB did not last that long."""
+    """What came while a batch was written had to wait for the nap behind it, and 64 MiB were soon full."""
     monkeypatch.setattr(writer, "NAP_S", 3600)
     disk = SlowDisk(monkeypatch)
     capture = Writer(tmp_path / "a.wscap")

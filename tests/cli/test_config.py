@@ -70,6 +70,19 @@ def test_the_command_line_wins(configured: Configured) -> None:
     assert parsed("proxy --no-config").mode is None
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "save"),
+    [("no-save: true", "exec -w a -- x", True), ("exec: {write: a}", "exec --no-save -- x", False)],
+)
+def test_one_of_two_that_exclude_each_other_wins_on_the_command_line(
+    text: str, line: str, save: bool, configured: Configured
+) -> None:
+    """Both were there, and refused, although the user had typed but one."""
+    configured(text)
+    args = parsed(line)
+    assert (args.write is not None, not args.no_save) == (save, save)
+
+
 def test_a_command_may_have_its_own(configured: Configured) -> None:
     configured("format: json\ntail: {format: text, frames: true}\nctl: {side: client}\nbrowser: firefox")
     assert (parsed("tail a").format, parsed("tail a").frames) == ("text", True)
@@ -126,6 +139,7 @@ listen-host: true
         ("- a", ":1:1: the file must hold NAME: VALUE, not a list"),
         ("text", ":1:1: the file must hold NAME: VALUE, not 'text'"),
         ("a: 1\n---\nb: 2", ":2:1: "),
+        ("exec: true", ":1:7: exec must hold NAME: VALUE, not 'true'"),
         ("ready-fd: 3", ":1:1: there is no option ready-fd"),
         ("no-config: true", ":1:1: there is no option no-config"),
         ("a: \x01", ": "),

@@ -110,6 +110,28 @@ async def test_a_browser_that_fails(fake_chromium: Path, tmp_path: Path, tempora
     assert list(temporary.iterdir()) == []
 
 
+FAILING_SOCKET = """
+import asyncio, sys, websockets
+(proxy,) = [word.partition("=")[2] for word in sys.argv if word.startswith("--proxy-server=")]
+async def main():
+    try:
+        await websockets.connect("ws://127.0.0.1:1/", proxy=proxy)
+    except websockets.InvalidHandshake:
+        pass
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+async def test_a_summary_of_what_is_not_saved(fake_chromium: Path, confdir: Path) -> None:
+    """It was looked for when the proxy, and the memory that held it, had gone."""
+    with fake_chromium.open("a") as script:
+        script.write(FAILING_SOCKET)
+    done = await wsinspect("browser", "--headless", "--no-save", "--set", f"confdir={confdir}")
+    assert done.code == 0, done.err
+    assert "connections            1   1 failed" in done.out
+
+
 @pytest.mark.slow
 async def test_a_duration(fake_chromium: Path, tmp_path: Path, temporary: Path) -> None:
     with fake_chromium.open("a") as script:

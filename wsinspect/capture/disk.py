@@ -28,6 +28,14 @@ class Disk:
         self._fd = fd
         self._cut_to: int | None = None
 
+    @property
+    def unlinked(self) -> bool:
+        """The file has no name any more: what is written to it goes when it is closed."""
+        try:
+            return os.fstat(self._fd).st_nlink == 0
+        except OSError:
+            return False
+
     def write(self, chunks: Sequence[bytes]) -> int:
         """Write what is held, then `chunks` (whole records together). Returns how many bytes of whole records
         reached the file: all of them, or fewer with `trouble` saying why. Raises nothing."""

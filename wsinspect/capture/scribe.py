@@ -35,6 +35,8 @@ from wsinspect.model import Clock, Fact, ReadFields
 
 CLOCK_CHECK_NS = 1_000_000_000
 CLOCK_DRIFT_NS = 50_000_000
+HOME_CHECK_S = 1.0
+DELETED = "it has been deleted"
 CHECKPOINT_EVERY = 8 << 20
 """Bytes of file between two checkpoints; more where the checkpoints themselves are large."""
 _RETURN_FIRST_S = 0.25
@@ -102,6 +104,8 @@ class Scribe:
         self._own = 0  # bytes of ours that were written, or are held, and came from no queue
         self._return_at = 0.0
         self._return_s = _RETURN_FIRST_S
+        self._home_due = 0.0
+        self._deleted = False
         self._clock_offset = 0
         self._clock_due = 0
         if home is None:
@@ -131,6 +135,11 @@ class Scribe:
         return self._outage.reason if self._outage is not None else self._store.trouble
 
     @property
+    def deleted(self) -> bool:
+        """Home has been deleted: nothing of it outlives the process."""
+        return self._deleted or (self.home is not None and self.home.deleted)
+
+    @property
     def held(self) -> bool:
         """No place takes the records: they wait."""
         return self._store.held
@@ -154,6 +163,8 @@ class Scribe:
         given_up = 0
         if self._outage is not None and time.monotonic() >= self._return_at:
             given_up = self._return(force=False)
+        elif entries and self._is_deleted_meanwhile():
+            given_up = self._leave()
         chunks = self._chunks(entries)
         store = self._store
         done = self._put(chunks) + given_up
@@ -281,8 +292,16 @@ class Scribe:
             self.ring = self._ring.path
         return self._ring
 
+    def _is_deleted_meanwhile(self) -> bool:
+        """Whether records go to a home that is not there any more; looked at once a second."""
+        now = time.monotonic()
+        if self._store is not self.home or not self._memory or now < self._home_due:
+            return False
+        self._home_due = now + HOME_CHECK_S
+        return self.deleted
+
     def _leave(self) -> int:
-        """Home refuses: go on in the ring. Returns the bytes that are written there at once."""
+        """Home refuses, or is gone: go on in the ring. Returns the bytes that are written there at once."""
         assert self.home is not None
         held = self.home.give_up()
         frames, self._frames = self._frames, None  # the queue may be behind: nobody knows them here
@@ -294,16 +313,16 @@ class Scribe:
             self.home.hold(held)
             self._frames = frames
             return 0
-        self._outage = Outage(self.home.trouble, time.monotonic_ns())
+        self._outage = Outage(DELETED if self.deleted else self.home.trouble, time.monotonic_ns())
         self._outage.note_all(held)
         self._return_s = _RETURN_FIRST_S
         self._return_at = time.monotonic() + self._return_s
         self._store = ring
         self._checkpoint_at = ring.position + CHECKPOINT_EVERY
         text = f"cannot write the capture {self.home.path}: {self._outage.reason}; records go to {ring.path}"
-        text += " (in memory) until there is room again"
+        text += " (in memory)" + ("" if self.deleted else " until there is room again")
         self._tell(Move(ring.path, position, self.home.position, False, text))
-        return ring.write([held])
+        return ring.write([held]) if held else 0
 
     def _return(self, *, force: bool) -> int:
         """Home goes on, if it can. Returns the bytes that the ring has not taken either, and never will."""
@@ -312,6 +331,8 @@ class Scribe:
         assert outage is not None
         self._return_s = min(2 * self._return_s, _RETURN_LAST_S)
         self._return_at = time.monotonic() + self._return_s
+        if self.deleted:
+            return 0
         if not force and not home.has_room(2 * outage.nbytes):
             return 0
         if not home.write_all([b"".join(outage.bridge(time.monotonic_ns()))]):
@@ -338,6 +359,7 @@ class Scribe:
         if isinstance(self._store, SegmentStore) and not self.held:
             self._store.write_all([end_record(time.monotonic_ns(), self._counts())])
         if self.home is not None:
+            self._deleted = self.deleted  # a file that is closed cannot be asked
             self.home.close()
         if self._ring is not None:
             self._ring.close()

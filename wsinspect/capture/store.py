@@ -39,6 +39,11 @@ class Store:
         return bool(self._disk.held)
 
     @property
+    def deleted(self) -> bool:
+        """Somebody has deleted what is written."""
+        return self._disk.unlinked
+
+    @property
     def position(self) -> int:
         """Bytes of the capture so far, those of earlier segments included."""
         return self._base + self._disk.end

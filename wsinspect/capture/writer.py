@@ -39,7 +39,7 @@ type Pressure = Literal["drop", "throttle"]
 NAP_S = 0.004
 """How long the writer rests after a batch: what is on disk lags by this."""
 WORTH_A_WRITE = 1 << 20
-"""Bytes; where more than that came while it wrote, it goes on at once: what floods in would fill the queue."""
+"""Bytes; where more came while it wrote, it goes on at once: what floods in would fill the queue."""
 IDLE_S = 1.0
 FACT_SLACK = 16 << 20
 """By how many bytes facts may exceed the queue's limit."""
@@ -75,8 +75,8 @@ class Writer:
         if opened is not None and opened.before.highest > _LAST_CONN:
             opened.store.close()
             raise UsageError(f"{path}: its connection numbers are used up; name another file")
-        self.saved = path
-        """What outlives the process."""
+        self.named = path
+        """What was asked for."""
         self.on_trouble: Callable[[str], None] | None = None
         """Told once, from the writer's thread, when the disk fails, and once when reads had to be dropped."""
         self.on_move: Callable[[Move], None] | None = None
@@ -134,6 +134,11 @@ class Writer:
     def path(self) -> Path:
         """Where records go now."""
         return self._scribe.path
+
+    @property
+    def saved(self) -> Path | None:
+        """What outlives the process."""
+        return None if self._scribe.deleted else self.named
 
     @property
     def memory(self) -> Path | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import time
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from wsinspect.cli.options import own_client_options, own_client_settings
 from wsinspect.cli.own_proxy import own_proxy
 from wsinspect.cli.parser import Parser, one_of, seconds
 from wsinspect.cli.screen import need_terminal, show
-from wsinspect.errors import Unavailable, UsageError
+from wsinspect.errors import ProxyUnreachable, Unavailable, UsageError
 
 if TYPE_CHECKING:
     from wsinspect.control.launch import Launched
@@ -36,6 +37,9 @@ SIGNALLED = 128
 _NO_HOST = ("about:", "chrome:", "data:", "file:", "view-source:")
 STILL_THERE_S = 0.7
 """A browser that cannot start (no display, no sandbox) ends sooner: no screen is drawn over its words."""
+
+ENDING_S = 2.0
+"""How long the connections of a browser that has ended may take to end as well, before they are counted."""
 
 
 def arguments(parser: Parser) -> None:
@@ -63,7 +67,6 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from wsinspect.cli.summary import summary_lines
     from wsinspect.entry.browsers import Browser, find
     from wsinspect.entry.signals import Signals, Stopped
 
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--duration is for --headless; with the screen, leave it when you like")
     found = find(Browser(args.browser) if args.browser else None)
     settings = own_client_settings(args)
-    trouble = ""
+    trouble, summary = "", []
     with Signals() as signals:
         try:
             with own_proxy(settings) as launched:
@@ -83,11 +86,13 @@ def run(args: argparse.Namespace) -> int:
                 except Stopped:
                     pass  # the common way to end it
                 signals.hold_off()
+                if args.headless:
+                    summary = _summary(launched)
         except Stopped as stopped:  # before it began
             return SIGNALLED + stopped.number
-    if args.headless and launched.hello.capture is not None:
+    if summary:
         data_out()
-        print("\n".join(summary_lines(Path(launched.hello.capture))))
+        print("\n".join(summary))
     if trouble:
         raise Unavailable(trouble)
     return 0
@@ -140,6 +145,23 @@ def _screen(launched: Launched) -> None:
 
     with ControlClient(launched.hello.pid) as client:
         show(capture_of(client), client)
+
+
+def _summary(launched: Launched) -> list[str]:
+    """Taken while the proxy still runs: what is not saved goes with it."""
+    from wsinspect.cli.summary import summary_lines
+    from wsinspect.control.client import ControlClient
+
+    deadline = time.monotonic() + ENDING_S
+    try:
+        with ControlClient(launched.hello.pid) as client:
+            status = client.status()
+            while (status.live or status.queue_bytes) and time.monotonic() < deadline:
+                time.sleep(0.02)
+                status = client.status()
+    except ProxyUnreachable:
+        return []  # it is said that the proxy ended by itself
+    return summary_lines(Path(status.info.capture)) if status.info.capture is not None else []
 
 
 def _ended_badly(found: Found, browser: RunningBrowser, code: int) -> str:

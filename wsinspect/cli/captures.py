@@ -136,7 +136,9 @@ def _purge(args: argparse.Namespace) -> int:
     from wsinspect.capture.files import delete_unless_locked, unnamed_captures
 
     if bool(args.names) + args.all + (args.older_than is not None) != 1:
-        raise UsageError("say what to delete: --all, --older-than AGE, or names; see wsinspect captures list")
+        raise UsageError(
+            "say what to delete, in one way: --all, --older-than AGE, or names (wsinspect captures list)"
+        )
     captures = unnamed_captures()
     wanted = _named(args.names, captures) if args.names else captures
     if args.older_than is not None:

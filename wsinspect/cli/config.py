@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wsinspect.cli.parser import Parser
 
 VARIABLE = "WSINSPECT_CONFIG"
+_RIVALS = {"write": "no_save", "no_save": "write"}
+"""By destination: what the command line says takes the other one's default away."""
 
 
 def config_path() -> Path | None:
@@ -50,10 +52,14 @@ def parse(command: str, parser: Parser, words: Sequence[str]) -> argparse.Namesp
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read the config file {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 at byte {error.start}") from None
-    return _parse_again(parser, words, read_config(str(path), text).for_command(command))
+    defaults = read_config(str(path), text).for_command(command)
+    for given, rival in _RIVALS.items():
+        if getattr(args, given, None):
+            defaults.pop(rival, None)
+    return _parse_again(parser, words, defaults)
 
 
 def _parse_again(parser: Parser, words: Sequence[str], defaults: dict[str, Any]) -> argparse.Namespace:

@@ -71,7 +71,7 @@ class _Reading:
     def top(self, root: yaml.Node) -> None:
         known = {option for options in self._options.values() for option in options}
         for key, value in self._pairs(root, "the file"):
-            if key.value in COMMANDS and isinstance(value, yaml.MappingNode):
+            if key.value in COMMANDS and (isinstance(value, yaml.MappingNode) or key.value not in known):
                 self._section(key.value, value)
             elif key.value in known:
                 self._option(key, value)

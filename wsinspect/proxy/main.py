@@ -294,7 +294,8 @@ class _Proxy:
         failed = f", {attempts.failed} failed" if attempts.failed else ""
         gaps = f", {self.writer.gaps} reads missing from the capture" if self.writer.gaps else ""
         seen = f"{relays.frames:,} frames, {relays.wire_bytes:,} bytes{gaps}"
-        capture = self.writer.saved or "not saved"
+        named = self.writer.named
+        capture = self.writer.saved or ("not saved" if named is None else f"{named} has been deleted")
         return f"{attempts.total} connection{plural}{failed}, {seen}; capture {capture}"
 
 
