@@ -192,6 +192,20 @@ def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyP
     capture.close()
 
 
+def test_the_parts_of_a_batch_come_without_a_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "NAP_S", 3600)
+    disk = SlowDisk(monkeypatch)
+    capture = Writer(tmp_path / "a.wscap")
+    capture.append(requested())
+    assert disk.waiting.wait(5)
+    for read in reads(300):
+        capture.append(read)
+    disk.go.set()
+    wait_until(lambda: capture.queue_bytes == 0)
+    capture.close()
+    assert [record for record in read_all(capture.path) if isinstance(record, Read)] == reads(300)
+
+
 def test_a_flood_of_facts_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "FACT_SLACK", 10_000)
     disk = SlowDisk(monkeypatch)
