@@ -201,7 +201,7 @@ def test_the_parts_of_a_batch_come_without_a_rest(tmp_path: Path, monkeypatch: p
     for read in reads(300):
         capture.append(read)
     disk.go.set()
-    wait_until(lambda: capture.queue_bytes == 0)
+    wait_until(lambda: len(capture._queue) < writer._RECORDS_A_PART)
     capture.close()
     assert [record for record in read_all(capture.path) if isinstance(record, Read)] == reads(300)
 

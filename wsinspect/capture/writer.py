@@ -48,7 +48,7 @@ _RECORDS_A_BATCH = 8192
 _RECORDS_A_PART = 32
 """While these are made, about 40 us, the relay has to wait for the interpreter."""
 _BREATH_S = 0.0002
-"""The rest between two parts: what waited for the interpreter has it then."""
+"""The rest behind a part where another one waits: what waited for the interpreter has it then."""
 _MANY = 1024
 """So many records are a flood's, in which each waits for others anyway: they go in one batch."""
 _RETRY_FIRST_S = 0.25
@@ -341,7 +341,7 @@ class Writer:
                     self._put_gaps()
             elif done:
                 if not self._closing and self.queue_bytes < WORTH_A_WRITE:
-                    self._wake.acquire(timeout=_BREATH_S if self._queue else NAP_S)
+                    self._wake.acquire(timeout=_BREATH_S if len(self._queue) >= _RECORDS_A_PART else NAP_S)
             elif self._queue:
                 pass  # a mark ended the batch
             elif closing:
