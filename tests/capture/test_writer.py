@@ -179,13 +179,19 @@ def test_a_full_queue_drops_reads_never_facts_and_says_what_is_missing(
     assert "slower" in told[0]
 
 
-def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came while a batch was written had to wait for the nap behind it, and 64 MiB were soon full."""
+def resting_for_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Writer, SlowDisk]:
+    """A writer that rests so long behind each batch, in the middle of its first one."""
     monkeypatch.setattr(writer, "NAP_S", 3600)
     disk = SlowDisk(monkeypatch)
     capture = Writer(tmp_path / "a.wscap")
     capture.append(requested())
     assert disk.waiting.wait(5)
+    return capture, disk
+
+
+def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came while a batch was written had to wait for the nap behind it, and 64 MiB were soon full."""
+    capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
     capture.append(Read(1, Side.CLIENT, 9, bytes(writer.WORTH_A_WRITE), 0, 1000))
     disk.go.set()
     wait_until(lambda: capture.queue_bytes == 0)
@@ -193,11 +199,7 @@ def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_parts_of_a_batch_come_without_a_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "NAP_S", 3600)
-    disk = SlowDisk(monkeypatch)
-    capture = Writer(tmp_path / "a.wscap")
-    capture.append(requested())
-    assert disk.waiting.wait(5)
+    capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
     for read in reads(300):
         capture.append(read)
     disk.go.set()
