@@ -202,14 +202,15 @@ def test_a_direction_that_goes_blind_passes_all() -> None:
     assert play.session.direction(S).carriage is Carriage.BLIND
 
 
-def test_in_shadow_all_is_recorded_and_nothing_touched() -> None:
+def test_in_shadow_all_is_recorded_and_no_traffic_touched() -> None:
+    """What a rule keeps out of the capture is kept out: it was captured whole."""
     shadow = plan(fate=Fate.DROP, shadow=True, captured=b"x")
     play = Play(Script({"drop": shadow}, private=True))
     data = play.say(S, "drop me")
     assert play.bytes_to(C) == data
     (verdict,) = play.facts(Judged)
-    assert (verdict.shadow, verdict.outcome, verdict.captured) == (True, Outcome.DROPPED, "whole")
-    assert play.captured(S) == [b"drop me"]
+    assert (verdict.shadow, verdict.outcome, verdict.captured) == (True, Outcome.DROPPED, "redacted")
+    assert play.captured(S) == [b"x"]
 
 
 def test_what_went_wrong_in_rules_is_said() -> None:

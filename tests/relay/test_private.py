@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -61,6 +62,28 @@ def gaps_match(play: Play) -> None:
             assert event.reason.startswith("no-capture"), event
         if isinstance(event, FrameEvent):
             assert not event.frame.violations
+
+
+@every_deflate
+@sides
+def test_in_shadow_it_is_kept_out_and_all_passes_in_its_very_bytes(
+    side: Side, deflate: DeflateParams | None
+) -> None:
+    lines = {word: replace(each, shadow=True) for word, each in LINES.items()}
+    play = Play(Script(lines, control={"redact": lines["redact"]}, private=True), deflate=deflate)
+    came = [b"one", b"redact S3CRET", b"change S3CRET", b"nothing S3CRET", b"drop S3CRET", b"three"]
+    data = b"".join(play.say(side, text, sizes=(2,)) for text in came)
+    ping = encode_frame(9, b"redact S3CRET", mask=KEY if side is C else None)
+    play.receive(side, ping)
+    assert play.bytes_to(side.other) == data + ping
+    assert play.captured(side) == [b"one", b"redact ******", b"change *", b"drop *", b"three"]
+    assert play.outcomes() == ["passed", "changed", "passed", "dropped", "passed"]
+    assert [each.captured for each in play.facts(Judged)] == [
+        "redacted", "redacted", "nothing", "redacted", "redacted",
+    ]  # fmt: skip
+    kept_out(play)
+    gaps_match(play)
+    assert not play.sent()
 
 
 @every_deflate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.rules.world import CLIENT, SERVER, PlainDecoder, World, rules
@@ -303,7 +305,7 @@ def test_only_rules_that_could_keep_something_out_of_the_capture_make_a_directio
     text = "- {id: r, when: {from: client, text: secret}, then: [no-capture]}"
     world = World(text)
     assert (world.rules.watch(CLIENT).private, world.rules.watch(SERVER).private) == (True, False)
-    assert not World(text, shadow=True).rules.watch(CLIENT).private
+    assert World(text, shadow=True).rules.watch(CLIENT).private
 
 
 def test_shadow_marks_plans() -> None:
@@ -311,6 +313,42 @@ def test_shadow_marks_plans() -> None:
     plan = world.text(CLIENT, "x")
     assert plan is not None
     assert plan.shadow
+
+
+def test_in_shadow_what_is_really_captured_is_redacted() -> None:
+    """Not what the actions before would have made of it, nor what they would have sent."""
+    text = """
+        - id: swap
+          when: {text: {contains: pin}}
+          then: [payload: 'a pin 5678', {send: {to: server, text: 'pin 5678'}}, redact: '[0-9]{4}']
+        - {id: late, when: {text: {contains: pin}}, then: [redact: 'of [a-z]+']}
+        """
+    plan = World(text, shadow=True).text(CLIENT, "the pin 1234 of mine")
+    assert plan is not None
+    assert plan.captured is not None
+    assert re.sub("‹redacted:[0-9a-f]{8}›", "*", plan.captured.decode()) == "the pin * *"
+    assert (plan.captured_after, [hit.did for hit in plan.hits]) == (
+        None,
+        [('payload: the text "a pin 5678"', 'send the text "pin 5678" to the server', "redact"), ("redact",)],
+    )  # fmt: skip
+    plan = World(text, shadow=True).text(CLIENT, "a pin")
+    assert plan is not None
+    assert plan.captured is None
+    assert [hit.did[-1] for hit in plan.hits] == ['send the text "pin 5678" to the server']
+
+
+def test_in_shadow_a_rule_hides_as_often_as_it_may_and_behind_one_that_stops() -> None:
+    world = World(
+        """
+        - {id: stop, when: {text: {contains: pin}}, then: [drop], stop: true}
+        - {id: once, when: {text: {contains: pin}}, first: 1, then: [{tag: pin}, no-capture]}
+        """,
+        shadow=True,
+    )
+    found = [world.text(CLIENT, "a pin") for _ in range(2)]
+    assert [plan.uncaptured for plan in found if plan is not None] == [True, False]
+    assert [world.ids(plan) for plan in found] == [["stop", "once"], ["stop"]]
+    assert world.rules.captured(CLIENT, Opcode.TEXT, b"a pin", 0) is None
 
 
 def test_rules_can_be_switched_while_they_run() -> None:

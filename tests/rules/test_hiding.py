@@ -84,3 +84,47 @@ def test_what_a_rule_sends_is_hidden_by_the_rules_for_what_that_side_sends() -> 
     assert isinstance(close, Close)
     assert (close.reason, PSEUDONYM.sub("*", close.captured_reason or "")) == ("it was tok_abc", "it was *")
     assert world.ruleset.hits.acted == {"keep": 1, "beat": 1, "over": 1}
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_what_matched_before_another_rule_changed_it_is_hidden_too(shadow: bool) -> None:
+    """The capture has it as it came, too: a rule that hides something did not look at that any more."""
+    world = World(
+        """
+        - {id: swap, when: {text: {contains: login}}, then: [replace: {text: login, with: logout}]}
+        - {id: other, when: {text: {contains: login}}, then: [{tag: no}]}
+        - {id: hide, when: {text: {contains: login}}, then: [{tag: no}, redact: 'key [a-z]+']}
+        - {id: both, when: {text: {contains: key}}, then: [{tag: both}, redact: 'user [a-z]+']}
+        - {id: once, when: {text: {contains: login}}, first: 1, then: [no-capture]}
+        - {id: stop, when: {text: {contains: logout}}, then: [], stop: true}
+        """,
+        shadow=shadow,
+    )
+    first, second = (world.text(CLIENT, "login user me, key abc") for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert (first.uncaptured, second.uncaptured) == (True, False)
+    assert second.captured is not None
+    assert PSEUDONYM.sub("*", second.captured.decode()) == "login *, *"
+    assert (world.ids(second), second.tags) == (["swap", "both", "stop", "hide"], ("both",))
+    assert (second.captured_after is None) is shadow
+
+
+def test_a_rule_that_cannot_say_whether_it_matched_before_a_change_hides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World("""
+        - {id: swap, when: {kind: text}, then: [payload: x]}
+        - {id: hide, when: {text: {contains: login}}, then: [redact: 'key [a-z]+']}
+    """)
+
+    def fail(self: Text, view: View) -> bool:
+        if view.payload != b"x":
+            raise RuntimeError("broken")
+        return False
+
+    monkeypatch.setattr(Text, "test", fail)
+    plan = world.text(CLIENT, "login, key abc")
+    assert plan is not None
+    assert plan.captured is not None
+    assert b"abc" not in plan.captured

@@ -125,7 +125,7 @@ async def test_shadow_is_said(run):
     async with run(source) as screen:
         await screen.sees("☾ SHADOW")
         await opened(screen)
-        await screen.sees("in shadow: what they would do is recorded, nothing is touched")
+        await screen.sees("in shadow: what they would do is recorded, no traffic is touched")
 
 
 async def test_of_a_file_the_list_is_to_be_read(run):

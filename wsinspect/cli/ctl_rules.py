@@ -106,7 +106,7 @@ def _print_rules(found: RulesStatus, style: str) -> None:
     for number in [found.left_out] if found.left_out else []:
         print(f"… and {number:,} more")
     if found.shadow:
-        say("in shadow: what they would do is recorded, and nothing is touched")
+        say("in shadow: what they would do is recorded, and no traffic is touched")
     if found.error:
         say(f"the files as they are now could not be loaded:\n{found.error}")
 

@@ -109,7 +109,11 @@ def rule_options(parser: Parser) -> None:
     rules.add_argument(
         "--allow-python", action="store_true", help="rules may run Python functions in the proxy"
     )
-    rules.add_argument("--shadow", action="store_true", help="record what rules would do, and touch nothing")
+    rules.add_argument(
+        "--shadow",
+        action="store_true",
+        help="record what rules would do, and touch no traffic; redact and no-capture act",
+    )
     rules.add_argument(
         "--no-reload", action="store_true", help="do not load rule files anew when they change"
     )

@@ -257,7 +257,7 @@ class Plan:
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     shadow: bool = False
-    """To be recorded, not carried out."""
+    """To be recorded, not carried out: nothing but `captured` and `uncaptured` counts."""
 
     @property
     def touches(self) -> bool:
@@ -348,3 +348,4 @@ class HandshakePlan:
     redactors: tuple[Redactor, ...] = ()
     """Each fact of the connection goes through all of them before it is recorded, from this one on."""
     shadow: bool = False
+    """To be recorded, not carried out: nothing but `redactors` counts."""

@@ -119,7 +119,9 @@ class WsInspect:
         loader.add_option(
             "wsinspect_allow_python", bool, False, "Rules may run Python functions in the proxy."
         )
-        loader.add_option("wsinspect_shadow", bool, False, "Record what rules would do, and touch nothing.")
+        loader.add_option(
+            "wsinspect_shadow", bool, False, "Record what rules would do, and touch no traffic."
+        )
 
     def configure(self, updated: set[str]) -> None:
         """Raises OptionsError with every mistake in the rule files; at the start mitmproxy then ends."""

@@ -89,7 +89,7 @@ class Handshakes:
             if rules is None:
                 return None
             plan = rules.judge_request(time.monotonic_ns())
-            if plan is not None and not plan.shadow:
+            if plan is not None:
                 attempt.redactors += plan.redactors
         except Exception:
             logger.exception("the rules of connection %d failed at its request", attempt.conn)
@@ -112,7 +112,7 @@ class Handshakes:
         )
         try:
             plan = attempt.rules.judge_response(answer, time.monotonic_ns())
-            if plan is not None and not plan.shadow:
+            if plan is not None:
                 attempt.redactors += plan.redactors
         except Exception:
             logger.exception("the rules of connection %d failed at its answer", attempt.conn)

@@ -233,7 +233,7 @@ class Rulebook:
         if not self.source.paths:
             return []
         count = len(self.rules.rules)
-        shadow = ", in shadow: nothing is touched" if self.source.shadow else ""
+        shadow = ", in shadow: no traffic is touched" if self.source.shadow else ""
         files = ", ".join(map(str, self.source.paths))
         warnings = [f"warning: {each}" for each in self.rules.warnings]
         return [f"{count} rule{'' if count == 1 else 's'} of {files}{shadow}", *warnings]

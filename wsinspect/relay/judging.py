@@ -91,7 +91,7 @@ class Judging:
     # ------------------------------------------------------------------------------------------- verdicts
 
     def message_plan(self, held: Held, now_ns: int, *, fixed: bool) -> Plan | None:
-        """What is to be done with a message; None: nothing.
+        """What is to be done with a message; None: nothing. One in shadow is for `show` alone.
 
         `fixed`: later messages may refer to it that cannot be read yet, so that it must pass as it came.
         """
@@ -114,10 +114,10 @@ class Judging:
         if fixed and _moves(plan):
             self._say_waiting(now_ns)
             plan = _without_moves(plan)
-        return self._unless_shadow(plan, held, now_ns)
+        return self._judged(plan, held, now_ns)
 
     def control_plan(self, control: Control, now_ns: int) -> Plan | None:
-        """What is to be done with a control frame."""
+        """What is to be done with a control frame, as `message_plan` says it."""
         self._unread = ""
         if not self.watch.control or self.rules is None:
             return None
@@ -125,13 +125,13 @@ class Judging:
             self._unread = TOO_LARGE
             return None
         plan = self.rules.judge.control(control.frame, now_ns)
-        return None if plan is None else self._unless_shadow(plan, control, now_ns)
+        return None if plan is None else self._judged(plan, control, now_ns)
 
-    def _unless_shadow(self, plan: Plan, item: Held | Control, now_ns: int) -> Plan | None:
-        if not plan.shadow:
-            return plan
-        self._book.fact(judged(plan, self._direction.side, self.numbers(item), _opcode(item)), now_ns)
-        return None
+    def _judged(self, plan: Plan, item: Held | Control, now_ns: int) -> Plan:
+        """Record a verdict that nobody carries out."""
+        if plan.shadow:
+            self._book.fact(judged(plan, self._direction.side, self.numbers(item), _opcode(item)), now_ns)
+        return plan
 
     def apply(self, plan: Plan, unit: Unit, item: Held | Control, now_ns: int) -> None:
         """Prepare a unit as its plan says, and record the verdict."""

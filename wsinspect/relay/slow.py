@@ -219,13 +219,14 @@ class SlowPath:
                 plan = judging.message_plan(item, now_ns, fixed=fixed)
             else:
                 plan = judging.control_plan(item, now_ns)
-            if plan is not None or not clear or (isinstance(item, Held) and item.message.truncated):
+            carried = None if plan is None or plan.shadow else plan
+            if carried is not None or not clear or (isinstance(item, Held) and item.message.truncated):
                 self._flush_run(now_ns)
                 self._carry(item, plan, now_ns)
                 clear = way.clear
                 continue
             if judging.view is not None:
-                judging.show(item, None, now_ns, alone=self._is_alone(item))
+                judging.show(item, plan, now_ns, alone=self._is_alone(item))
             if not isinstance(item, Held) or way.encoder.passes(item):
                 self._extend_run(item, now_ns)
             else:
@@ -272,6 +273,8 @@ class SlowPath:
         numbers = judging.numbers(item)
         if judging.view is not None:
             judging.show(item, plan, now_ns, alone=self._is_alone(item))
+        if plan is not None and plan.shadow:
+            plan = None
         unit = Unit(item, self._position(), numbers, plan)
         if plan is not None:
             judging.apply(plan, unit, item, now_ns)

@@ -15,10 +15,8 @@ def judged(
     opcode: int,
     *,
     hold: int = 0,
-    shadow: bool = False,
 ) -> Judged:
-    """`shadow`: it is not carried out, whatever the plan says."""
-    shadow = shadow or plan.shadow
+    """`hold`: the number of the hold, where there is one."""
     return Judged(
         side=side,
         first_frame=numbers[0],
@@ -28,10 +26,10 @@ def judged(
         hits=[RuleHit(rule=hit.rule, did=list(hit.did)) for hit in plan.hits],
         delay_ms=plan.delay_ms,
         behind=plan.behind,
-        captured="whole" if shadow else _captured(plan),
+        captured=_captured(plan),
         tags=list(plan.tags),
         notes=list(plan.notes),
-        shadow=shadow,
+        shadow=plan.shadow,
         hold=hold,
         limit_ms=plan.hold.limit_ms if plan.hold is not None else 0,
     )

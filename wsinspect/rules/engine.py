@@ -28,7 +28,7 @@ from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.conversation import Conversation
 from wsinspect.rules.drafts import Draft
 from wsinspect.rules.handshake_turn import HandshakeTurn
-from wsinspect.rules.hiding import beside, hiding, keep_out, shown
+from wsinspect.rules.hiding import beside, hiders_of, hiding, keep_out, shown
 from wsinspect.rules.lanes import Lane, Lanes, Latch
 from wsinspect.rules.lasting import Lasting
 from wsinspect.rules.notices import Notices
@@ -53,8 +53,8 @@ class ConnectionRules:
         shadow: bool = False,
         epoch_ns: int = 0,
     ) -> None:
-        """`shadow`: plans are marked so, to be recorded and not carried out. `epoch_ns`: to be added to
-        `now_ns` for the time since 1970."""
+        """`shadow`: plans are marked so, to be recorded, and carried out in the capture alone. `epoch_ns`: to
+        be added to `now_ns` for the time since 1970."""
         self.ruleset = ruleset
         self.conn = conn
         self.decoder = decoder
@@ -193,8 +193,7 @@ class ConnectionRules:
 
     def watch(self, side: Side) -> Watch:
         """What `side` sends and rules could match."""
-        data, control, private = self._lanes.watches(side)
-        return Watch(data, control, private and not self.shadow)
+        return Watch(*self._lanes.watches(side))
 
     def opened(self, now_ns: int) -> Plan | None:
         """The 101 went to the client."""
@@ -320,18 +319,16 @@ class ConnectionRules:
         if turn is None:
             return None
         try:
-            plan = turn.plan()
+            plan = turn.plan(shadow=self.shadow)
         except Exception as error:
             self._notices.failed("rules", error)
             turn.redactions.clear()
             turn.uncaptured = True  # what was to be hidden stays hidden
-            plan = turn.plan()
-        if plan is not None:
-            plan.shadow = self.shadow
-            if plan.effects and not self.shadow:
-                now_ns = self._view.now_ns
-                plan.effects = tuple(beside(each, self.captured, now_ns) for each in plan.effects)
-                self._lasting.note(plan.effects)
+            plan = turn.plan(shadow=self.shadow)
+        if plan is not None and plan.effects and not self.shadow:
+            now_ns = self._view.now_ns
+            plan.effects = tuple(beside(each, self.captured, now_ns) for each in plan.effects)
+            self._lasting.note(plan.effects)
         return plan
 
     def _broken(self, error: Exception) -> Plan | None:
@@ -339,7 +336,8 @@ class ConnectionRules:
         self._notices.failed("rules", error)
         if not self.watch(self._view.side).private:
             return None
-        return Plan((Hit("", ("the rules failed: kept out of the capture",)),), uncaptured=True)
+        hit = Hit("", ("the rules failed: kept out of the capture",))
+        return Plan((hit,), uncaptured=True, shadow=self.shadow)
 
     def _release(self) -> None:
         self._decoded = None
@@ -348,13 +346,17 @@ class ConnectionRules:
     def _run(self, lane: Lane, numbers: Sequence[int], turn: Turn | None) -> Turn | None:
         view = self._view
         on = ON_OF_KIND[view.kind]
-        at, tests = 0, lane.tests
+        at, tests, came = 0, lane.tests, view.payload
+        hiders: dict[int, Rule] = {}
         while at < len(numbers):
             number = numbers[at]
             at += 1
             rule = lane.rules[number]
             try:
-                if not tests[number](view) or not self._wants(rule):
+                if not tests[number](view):
+                    continue
+                hiders.pop(number, None)
+                if not self._wants(rule):
                     continue
             except Exception as error:
                 self._fail(rule, error)
@@ -366,12 +368,18 @@ class ConnectionRules:
                 turn = self._turn()
             acted = self._act(rule, rule.acting[on], turn)
             if turn.payload is not view.payload and number + 1 < len(tests):
+                if view.payload is came:
+                    hiders |= hiders_of(lane, numbers[at:], view)
                 # Later rules see what this one made of it, so other ones may be candidates now.
                 view.payload_is(turn.payload)
                 numbers, at = [each for each in lane.all.numbers(view) if each > number], 0
             if turn.fate is Fate.DROP or (acted and rule.stop):
-                self._hide([lane.rules[each] for each in numbers[at:]], on, turn)
+                self._hide([lane.rules[each] for each in numbers[at:] if each not in hiders], on, turn)
                 break
+        for rule in hiders.values():
+            assert turn is not None
+            if self._wants(rule):
+                self._act(rule, hiding(rule, on), turn)
         return turn
 
     def _hide(self, rules: Iterable[Rule], on: On, turn: Turn) -> None:

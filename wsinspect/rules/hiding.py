@@ -7,7 +7,7 @@ without being counted.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wsinspect.model import Opcode, Side
 from wsinspect.model.plans import Close, Effect, Hit, Send
@@ -27,6 +27,20 @@ type Captured = Callable[[Side, int, bytes, int], bytes | None]
 def hiding(rule: Rule, on: On) -> list[Action]:
     """Its actions that keep something out of the capture."""
     return [each for each in rule.acting[on] if each.private]
+
+
+def hiders_of(lane: Lane, numbers: Iterable[int], view: View) -> dict[int, Rule]:
+    """Those of the lane's rules that hide something and match what the view shows, before a rule changes it:
+    the capture has that, too. One that cannot say whether it matches is among them."""
+    found: dict[int, Rule] = {}
+    for number in numbers:
+        rule = lane.rules[number]
+        try:
+            if hiding(rule, ON_OF_KIND[view.kind]) and lane.tests[number](view):
+                found[number] = rule
+        except Exception:
+            found[number] = rule
+    return found
 
 
 def keep_out(rule: Rule, turn: Turn) -> None:

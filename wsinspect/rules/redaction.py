@@ -213,10 +213,8 @@ def redact(turn: Turn, plan: Plan) -> None:
     try:
         hidden = _hidden(turn, turn.side, turn.opcode, came, turn.decoded if came is turn.payload else None)
         plan.captured = hidden if hidden != came else None
-        if plan.payload is not None:
-            hidden = _hidden(turn, turn.side, turn.opcode, plan.payload, turn.decoded)
-            plan.captured_after = hidden if hidden != plan.payload else None
-        plan.effects = tuple(_hidden_effect(turn, effect) for effect in plan.effects)
+        if not plan.shadow:
+            _redact_sent(turn, plan)
     except Exception as error:
         plan.uncaptured = True
         plan.effects = tuple(_blank_effect(effect) for effect in plan.effects)
@@ -227,6 +225,14 @@ def redact(turn: Turn, plan: Plan) -> None:
         plan.notes = tuple(redaction.hide(note) for note in plan.notes)
     if not _hides(plan):
         plan.hits = tuple(hit for hit in map(_without, plan.hits) if hit is not None)
+
+
+def _redact_sent(turn: Turn, plan: Plan) -> None:
+    """The same of what goes out."""
+    if plan.payload is not None:
+        hidden = _hidden(turn, turn.side, turn.opcode, plan.payload, turn.decoded)
+        plan.captured_after = hidden if hidden != plan.payload else None
+    plan.effects = tuple(_hidden_effect(turn, effect) for effect in plan.effects)
 
 
 def _hides(plan: Plan) -> bool:

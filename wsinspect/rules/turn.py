@@ -108,8 +108,11 @@ class Turn:
             raise ValueError("no decoder knows this payload")
         self.set_payload(self.talk.encode(decoded, tree))
 
-    def plan(self) -> Plan | None:
-        """The finished plan; None where no rule matched, or all that matched had nothing to hide."""
+    def plan(self, *, shadow: bool = False) -> Plan | None:
+        """The finished plan; None where no rule matched, or all that matched had nothing to hide.
+
+        `shadow`: nothing of it goes out, so that only the message as it came is to be hidden.
+        """
         if not self.hits:
             return None
         plan = Plan(
@@ -126,6 +129,7 @@ class Turn:
             uncaptured=self.uncaptured,
             tags=tuple(self.tags),
             notes=tuple(self.notes),
+            shadow=shadow,
         )
         if self.redactions:
             redact(self, plan)

@@ -60,7 +60,7 @@ def test_rules_are_told_at_the_start(rules: Path, tmp_path: Path) -> None:
         assert brief is not None
         assert (brief.count, brief.off, brief.shadow) == (2, 1, True)
         proxy.stop()
-        assert f"2 rules of {rules}, in shadow: nothing is touched\n" in proxy.stderr
+        assert f"2 rules of {rules}, in shadow: no traffic is touched\n" in proxy.stderr
         [ruled] = facts(proxy.events(), Ruled)
         assert (ruled.files, ruled.rules, ruled.off) == ([str(rules)], ["fake-price", "quiet"], ["quiet"])
         assert ruled.shadow

@@ -90,7 +90,9 @@ def _head(view: RulesView) -> list[tuple[str, str]]:
     words = f"{count:,} rule{'' if count == 1 else 's'}"
     parts = [(words, "strong")]
     parts += [(f" of {', '.join(view.files)}", "muted")] if view.files else []
-    parts += [("  ☾ in shadow: what they would do is recorded, nothing is touched", "warning")] * view.shadow
+    parts += [
+        ("  ☾ in shadow: what they would do is recorded, no traffic is touched", "warning")
+    ] * view.shadow
     parts += [(f"  the first {len(view.rules):,} are listed", "muted")] if view.left_out else []
     return parts
 
