@@ -134,7 +134,7 @@ def ruled_session(*, held: bool = True) -> list[Record]:
     talk.judge(2, C, Outcome.PASSED, "hide-token", "keep it out of the capture", captured="nothing")
     talk.send(2, C, {"op": "secret"}, gap=True)
     shadowed = Outcome.DROPPED
-    talk.judge(2, S, shadowed, "watch-errors", "drop it", shadow=True)
+    talk.judge(2, S, shadowed, "watch-errors", "drop", shadow=True)
     talk.send(2, S, {"type": "error", "code": 42})
     of = talk.judge(2, C, Outcome.HELD, "ask-me", "hold it", hold=1, limit_ms=30_000)
     talk.send(2, C, {"from": "me", "text": "shall I?"})

@@ -130,6 +130,6 @@ def test_the_summary_counts_by_rule(tmp_path: Path) -> None:
 def test_rules_without_a_hit_are_named(tmp_path: Path) -> None:
     loaded = FactRecord(0, 1, Ruled(files=["a.yaml"], rules=["one", "t\x1bwo"], shadow=True))
     text = "\n".join(summary_lines(write_capture(tmp_path / "a.wscap", [loaded])))
-    assert "rule hits              0   in shadow: nothing was touched" in text
+    assert "rule hits              0   in shadow: no traffic was touched" in text
     assert "  without a hit: one, t␛wo" in text
     assert "rule" not in "\n".join(summary_lines(write_capture(tmp_path / "b.wscap")))

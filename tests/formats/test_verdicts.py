@@ -58,6 +58,32 @@ def both(verdict: Judged, before: bytes, after: bytes, **options: Any) -> list[s
             came(b"x", judged(Outcome.DROPPED, shadow=True)),
             "← text 1 B x [☾ shadow: r would have dropped it]",
         ),
+        (
+            came(b"x", judged(delay_ms=200.0, did="close both sides with 1001", shadow=True)),
+            "← text 1 B x [☾ shadow: r would have done: close both sides with 1001]",
+        ),
+        (
+            came(b"x", judged(Outcome.HELD, did="hold up to 9 s", shadow=True)),
+            "← text 1 B x [☾ shadow: r would have held it: hold up to 9 s]",
+        ),
+        (
+            came(b"x", judged(delay_ms=200.0, shadow=True)),
+            "← text 1 B x [☾ shadow: r would have delayed it 200 ms]",
+        ),
+        (
+            came(b"x", judged(captured="redacted", did="redact", tags=["a"], notes=["n"], shadow=True)),
+            "← text 1 B x [☾ shadow: r matched] [░ redacted] [⚑ a] [§ n]",
+        ),
+        (
+            fact(judged(did="no capture", captured="nothing", shadow=True)),
+            "← rule r matched the server's text message 2; in the capture: no capture "
+            "(in shadow: no traffic was touched)",
+        ),
+        (
+            fact(judged(did="throttle to 5 KB/s", first_frame=0, last_frame=0, opcode=1, shadow=True)),
+            "← rule r matched the opening, and would have done: throttle to 5 KB/s "
+            "(in shadow: no traffic was touched)",
+        ),
         (came(b"x", judged(Outcome.DROPPED, notes=["odd\x1b"])), "← text 1 B x [✗ dropped by r] [§ odd␛]"),
         (went(b"x", "injected", "answer", (0, 0)), "← text 1 B x [✚ injected by answer]"),
         (went(b"x", "injected", None, (0, 0)), "← text 1 B x [✚ injected]"),
@@ -147,7 +173,7 @@ def test_a_verdict_has_what_it_has_and_no_more() -> None:
         "outcome": "held", "hits": [{"rule": "r", "did": []}], "delay_ms": 200.0, "behind": 2, "hold": 3,
         "limit_ms": 9000, "notes": ["n"], "shadow": True, "captured": "redacted",
     }  # fmt: skip
-    assert found["flags"] == ["shadow"]
+    assert found["flags"] == ["shadow", "redacted"]
     (plain,) = lines(came(b"x", judged()))
     assert set(plain["verdict"]) == {"outcome", "hits"}
 

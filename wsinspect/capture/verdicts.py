@@ -90,11 +90,13 @@ class Verdicts:
 def verdict_flags(fact: Judged) -> tuple[str, ...]:
     """What became of a message, in the words that events and lines carry.
 
-    `replaced`: other bytes went out, which follow with the flag `modified`. In shadow nothing was done.
+    `replaced`: other bytes went out, which follow with the flag `modified`. In shadow nothing was done but
+    in the capture.
     """
     tags = tuple(f"tag:{tag}" for tag in fact.tags)
+    redacted = ("redacted",) if fact.captured == "redacted" else ()
     if fact.shadow:
-        return ("shadow", *tags)
+        return ("shadow", *redacted, *tags)
     words = {
         Outcome.PASSED: (),
         Outcome.CHANGED: ("replaced",),
@@ -103,7 +105,6 @@ def verdict_flags(fact: Judged) -> tuple[str, ...]:
     }[fact.outcome]
     delayed = ("delayed",) if fact.delay_ms else ()
     reordered = ("reordered",) if fact.behind else ()
-    redacted = ("redacted",) if fact.captured == "redacted" else ()
     return (*words, *delayed, *reordered, *redacted, *tags)
 
 

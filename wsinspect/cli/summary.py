@@ -11,6 +11,7 @@ from wsinspect.capture.summary import ConnectionSummary, Summary
 from wsinspect.capture.timeline import FactEvent, FrameEvent, Timeline
 from wsinspect.decode.printable import clean
 from wsinspect.formats.lines import human_size
+from wsinspect.formats.verdict_words import NOT_TOUCHED
 from wsinspect.model import ConnectionState, Ended, How, Ruled, Side
 
 TOLERANCE = 1.2
@@ -75,7 +76,7 @@ def _rule_lines(summary: Summary) -> list[str]:
 
 
 def _shadow(ruled: Ruled | None) -> str:
-    return "in shadow: nothing was touched" if ruled is not None and ruled.shadow else ""
+    return f"in shadow: {NOT_TOUCHED}" if ruled is not None and ruled.shadow else ""
 
 
 def _read(capture: Path) -> tuple[Summary, dict[int, int]]:

@@ -33,6 +33,8 @@ GLYPHS = {
     "gap": "▒",
 }
 """By flag; the flag's own word stands beside it, since colour and sign alone say nothing to some."""
+NOT_TOUCHED = "no traffic was touched"
+"""Of rules in shadow."""
 TAG = "⚑"
 RULE = GLYPHS["matched"]
 """Stands for rules as such: a match that did nothing to the message, a count of hits."""
@@ -49,14 +51,13 @@ _VERBS = {
     Outcome.DROPPED: "dropped",
     Outcome.HELD: "holds",
 }
-_IN_SHADOW = {
-    Outcome.PASSED: "matched",
-    Outcome.CHANGED: "would have changed it",
-    Outcome.DROPPED: "would have dropped it",
-    Outcome.HELD: "would hold it",
-}
+_IN_SHADOW = {Outcome.CHANGED: "changed", Outcome.DROPPED: "dropped", Outcome.HELD: "held"}
+_IN_CAPTURE = ("redact", "no capture", "tag ")
+"""How the words of actions begin that act in the capture alone, and so in shadow, too."""
 MATCHES_SHOWN = 200
 """Characters of what rules did that one line has."""
+ROW_SHOWN = 48
+"""The same of a row, which has a preview beside it."""
 
 
 def flag_words(flag: str) -> str:
@@ -67,10 +68,9 @@ def flag_words(flag: str) -> str:
 
 
 def row_flags(fact: Judged) -> tuple[str, ...]:
-    """The flags of a verdict for a row that says nothing else of it: `delayed 200 ms`, `shadow: dropped`."""
+    """The flags of a verdict for a row that says nothing else of it: `delayed 200 ms`, `shadow: would …`."""
     if fact.shadow:
-        outcome = "matched" if fact.outcome is Outcome.PASSED else fact.outcome.value
-        return (f"shadow: {outcome}", *verdict_flags(fact)[1:])
+        return (f"shadow: {_cut(would_words(fact), ROW_SHOWN)}", *verdict_flags(fact)[1:])
     flags = [f"delayed {delay_words(fact)}" if flag == "delayed" else flag for flag in verdict_flags(fact)]
     silent = all(flag.startswith("tag:") for flag in flags)
     return ("matched", *flags) if silent else tuple(flags)
@@ -91,6 +91,39 @@ def did_words(fact: Judged) -> str:
     return "; ".join([*(word for hit in fact.hits for word in hit.did), *fact.notes])
 
 
+def would_words(fact: Judged) -> str:
+    """What rules in shadow would have done: `would have changed it: set $.price to 1`; `matched`: nothing."""
+    verb = _IN_SHADOW.get(fact.outcome)
+    if verb is not None:
+        would = [word for word in _not_done(fact) if word != "drop"]
+        return f"would have {verb} it" + (f": {'; '.join(would)}" if would else "")
+    if would := _not_done(fact):
+        return f"would have done: {'; '.join(would)}"
+    return f"would have delayed it {delay_words(fact)}" if fact.delay_ms else "matched"
+
+
+def _not_done(fact: Judged) -> list[str]:
+    """Of what they did, what was not done in shadow."""
+    return [word for hit in fact.hits for word in hit.did if not word.startswith(_IN_CAPTURE)]
+
+
+def _shadow_words(fact: Judged) -> str:
+    """The end of a sentence on a verdict in shadow."""
+    would = "; ".join(_not_done(fact))
+    link = ": " if fact.outcome in _IN_SHADOW else ", and would have done: "
+    done = [word for hit in fact.hits for word in hit.did if word.startswith(_IN_CAPTURE)]
+    recorded = "; ".join([*done, *fact.notes])
+    return (
+        (link + would if would else "")
+        + (f"; in the capture: {recorded}" if recorded else "")
+        + f" (in shadow: {NOT_TOUCHED})"
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def sent_marks(flags: tuple[str, ...], rule: str | None) -> list[str]:
     """Of what wsinspect sent itself: `✚ injected by answer`."""
     by = f" by {rule}" if rule else ""
@@ -103,7 +136,9 @@ def verdict_marks(fact: Judged) -> list[str]:
     rules = rules_of(fact)
     tags = [flag_words(flag) for flag in flags if flag.startswith("tag:")]
     if fact.shadow:
-        return [f"{flag_words('shadow')}: {rules} {_IN_SHADOW[fact.outcome]}", *tags]
+        would = f"{flag_words('shadow')}: {rules} {_cut(would_words(fact), MATCHES_SHOWN)}"
+        done = [flag_words(flag) for flag in flags if flag == "redacted"]
+        return [would, *done, *tags, *(f"{RULE} {note}" for note in fact.notes)]
     done = [flag_words(flag) for flag in flags if not flag.startswith("tag:")]
     delay = f"{flag_words('delayed')} {delay_words(fact)}"
     done = [delay if word == flag_words("delayed") else word for word in done]
@@ -117,19 +152,23 @@ def judged_words(fact: Judged) -> str:
     """`rule fake-price changed the server's text message 4: set $.price to 1`."""
     verb = _VERBS[fact.outcome]
     did = did_words(fact)
-    shadow = " (shadow: nothing was touched)" if fact.shadow else ""
+    if fact.shadow and fact.outcome in _IN_SHADOW:
+        verb = f"would have {_IN_SHADOW[fact.outcome]}"
     if not fact.last_frame and fact.opcode == AT_RELOAD:
+        shadow = f" (in shadow: {NOT_TOUCHED})" if fact.shadow else ""
         return f"the rules changed: {', '.join(map(_hit_words, fact.hits))}{shadow}"
     if not fact.last_frame and fact.opcode == AT_OPENING:
         what = "the opening"
     elif not fact.last_frame:
         what = "the request" if fact.side is Side.CLIENT else "the answer"
-        verb = "rejected" if fact.outcome is Outcome.DROPPED else verb
+        if fact.outcome is Outcome.DROPPED:
+            verb = "would have rejected" if fact.shadow else "rejected"
     else:
         numbers = f"{fact.first_frame}-{fact.last_frame}".removesuffix(f"-{fact.first_frame}")
         kind = "frame" if fact.opcode >= 8 else "message"
         what = f"the {fact.side.word}'s {opcode_word(fact.opcode)} {kind} {numbers}"
-    return f"rule {rules_of(fact)} {verb} {what}" + (f": {did}" if did else "") + shadow
+    end = _shadow_words(fact) if fact.shadow else f": {did}" if did else ""
+    return f"rule {rules_of(fact)} {verb} {what}{end}"
 
 
 def _hit_words(hit: RuleHit) -> str:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from wsinspect.formats.diff import Mark, payload_diff
-from wsinspect.formats.verdict_words import delay_words, flag_words, released_words, sent_marks, verdict_marks
+from wsinspect.formats.verdict_words import (
+    NOT_TOUCHED,
+    delay_words,
+    flag_words,
+    released_words,
+    sent_marks,
+    verdict_marks,
+)
 from wsinspect.model import Judged, Outcome, Side
 from wsinspect.tui.cells import size, span
 from wsinspect.tui.source import ConnectionDetail, RuleDetail
@@ -18,7 +25,7 @@ _OUTCOMES = {
     Outcome.HELD: "it waits for somebody's word",
 }
 _IN_SHADOW = {
-    Outcome.PASSED: "it would have gone on as it came",
+    Outcome.PASSED: "it would have gone on as it came, but for what stands above",
     Outcome.CHANGED: "something else would have gone on",
     Outcome.DROPPED: "it would have been dropped",
     Outcome.HELD: "it would have waited for somebody's word",
@@ -39,17 +46,18 @@ def _verdict_lines(fact: Judged, rules: RuleDetail) -> list[Line]:
         lines.append(pair("rule", hit.rule, "accent"))
         lines += [pair("", f"· {word}") for word in hit.did]
     if fact.shadow:
-        lines.append(pair("in shadow", f"{_IN_SHADOW[fact.outcome]}; nothing was touched"))
+        lines.append(pair("in shadow", f"{_IN_SHADOW[fact.outcome]}; {NOT_TOUCHED}"))
     elif rules.released is not None:
         lines.append(pair("held", released_words(rules.released)))
     else:
         lines.append(pair("so", _OUTCOMES[fact.outcome]))
     if fact.outcome is Outcome.HELD:
         lines.append(pair("at most", span(min(fact.limit_ms, 10**12) * 1_000_000)))
+    would = ", had it been done" if fact.shadow else ""
     if fact.delay_ms:
-        lines.append(pair("delayed", delay_words(fact)))
+        lines.append(pair("delayed", delay_words(fact) + would))
     if fact.behind:
-        lines.append(pair("reordered", f"behind {fact.behind:,} later messages"))
+        lines.append(pair("reordered", f"behind {fact.behind:,} later messages{would}"))
     if fact.captured != "whole":
         lines.append(pair("captured", _CAPTURED[fact.captured]))
     lines += [pair("note", note) for note in fact.notes]
