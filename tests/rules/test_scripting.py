@@ -1,5 +1,7 @@
 """The interface for functions of the user's own, and how they are found."""
 
+import asyncio
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +145,28 @@ def test_what_goes_wrong_is_a_value_error_with_its_place(function: Any, sentence
         run(function, "{}")
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_what_ends_a_program_elsewhere_is_an_error_like_any_other(kind: type[BaseException]) -> None:
+    """Where the proxy's own handler of SIGINT stands, no KeyboardInterrupt is the user's Ctrl-C."""
+
+    def ends(message: ScriptMessage) -> None:
+        raise kind
+
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with pytest.raises(ValueError, match=rf"mod:f raised {kind.__name__}: .*test_scripting\.py"):
+            run(ends)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_what_has_no_handler_of_its_own() -> None:
+    """`rules check --run-tests`: there it is the user who interrupts, and not the function."""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        run(lambda message: signal.raise_signal(signal.SIGINT))
+
+
 # ----------------------------------------------------------------------------------------------- loading
 
 
@@ -207,6 +231,7 @@ def test_an_installed_module(tmp_path: Path) -> None:
             r"prices\.py cannot be imported: ModuleNotFoundError: .*prices\.py:2",
         ),
         ("prices:f", "import sys\nsys.exit(1)", "cannot be imported: SystemExit"),
+        ("prices:f", "raise GeneratorExit", "cannot be imported: GeneratorExit"),
     ],
 )
 def test_what_cannot_be_loaded_says_why(tmp_path: Path, name: str, text: str, sentence: str) -> None:

@@ -15,8 +15,8 @@ What the function returns becomes of the message:
     str, bytes   its payload; text in UTF-8. The kind of message stays
     dict, list   its tree, encoded as it was (JSON where no decoder knew it)
 
-An exception disables the rule for the connection, says so once, and the message goes on unchanged. The
-function runs in the relay's thread: while it runs, no traffic moves.
+An exception, of whatever kind, disables the rule for the connection, says so once, and the message goes on
+unchanged. The function runs in the relay's thread: while it runs, no traffic moves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ import importlib.util
 import inspect
 import random
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,8 +205,8 @@ class Script:
         """Call it, and do what it returned. Returns what was done, in words. Raises ValueError."""
         try:
             returned: object = self.function(message)
-        except (Exception, SystemExit) as error:
-            raise ValueError(f"{self.name} raised {type(error).__name__}: {error}{_where(error)}") from error
+        except BaseException as error:
+            raise ValueError(f"{self.name} raised {_said(error)}") from error
         turn = message._turn
         match returned:
             case None:
@@ -225,6 +227,21 @@ class Script:
                     f"{self.name} returned {kind}: None, str, bytes, dict or list are known{hint}"
                 )
         return [*message._did, "another payload"]
+
+
+def _said(error: BaseException) -> str:
+    """`KeyError: 'price' (prices.py:12)`, whatever it is, also what ends a program: `sys.exit`, say.
+
+    Raises the error itself where it is the user's own Ctrl-C. That is one only where Python's default handler
+    stands, in `rules check` or before the proxy runs. A running proxy has handlers of its own (`proxy.main`,
+    or mitmproxy's), which raise nothing: there a KeyboardInterrupt comes from the function, and Ctrl-C still
+    ends the proxy. Python runs handlers in the main thread alone, so in others it is the function's too.
+    """
+    raised_here = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if isinstance(error, KeyboardInterrupt) and raised_here and in_main_thread:
+        raise error
+    return f"{type(error).__name__}: {error}{_where(error)}"
 
 
 def _where(error: BaseException) -> str:
@@ -301,10 +318,8 @@ def _module(name: str, folder: Path) -> ModuleType:
             where = f"no {name}.py beside the rule file, and no installed module of that name"
             raise ValueError(f"{where}{nearest(name, files) if files else ''}") from None
         raise ValueError(f"{name} cannot be imported: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise ValueError(
-            f"{name} cannot be imported: {type(error).__name__}: {error}{_where(error)}"
-        ) from error
+    except BaseException as error:
+        raise ValueError(f"{name} cannot be imported: {_said(error)}") from error
 
 
 def _module_of(name: str, path: Path) -> ModuleType:
@@ -321,9 +336,7 @@ def _module_of(name: str, path: Path) -> ModuleType:
     except SyntaxError as error:
         sys.modules.pop(private, None)
         raise ValueError(f"{path.name}:{error.lineno}: {error.msg}") from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         sys.modules.pop(private, None)
-        raise ValueError(
-            f"{path.name} cannot be imported: {type(error).__name__}: {error}{_where(error)}"
-        ) from error
+        raise ValueError(f"{path.name} cannot be imported: {_said(error)}") from error
     return module
