@@ -197,6 +197,7 @@ def test_held_messages_are_listed(proxy: FakeProxy, capsys: pytest.CaptureFixtur
         (["release", "3.1"], [ResolveHold(3, 1, "release")]),
         (["release", "3.1", "4.2"], [ResolveHold(3, 1, "release"), ResolveHold(4, 2, "release")]),
         (["drop", "3.1"], [ResolveHold(3, 1, "drop")]),
+        (["wait", "3.1"], [ResolveHold(3, 1, "wait")]),
         (["edit", "3.1", "grüß dich"], [ResolveHold(3, 1, "edit", "grüß dich".encode())]),
         (["edit", "3.1", "/w==", "--base64"], [ResolveHold(3, 1, "edit", b"\xff")]),
     ],

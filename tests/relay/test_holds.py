@@ -8,7 +8,7 @@ from tests.relay.judges import Script, plan
 from tests.relay.play import KEY, MS, C, Play, S, frames
 from wsinspect.model import How, Judged, Notice, Outcome, Released
 from wsinspect.model.plans import Fate, Hold, HoldDefault
-from wsinspect.relay.commands import DropHeld, Edit, Release, Word
+from wsinspect.relay.commands import DropHeld, Edit, Release, Wait, Word
 from wsinspect.relay.ends import Finish
 from wsinspect.wire.deflate import DeflateParams
 from wsinspect.wire.frames import encode_frame
@@ -101,6 +101,47 @@ def test_with_nobody_there_the_default_is_taken_at_once(lines: object, texts: li
     play.session.attend(True, play.now_ns)
     play.say(C, "hold me too")
     assert play.session.holds()[0].hold == 2
+
+
+def test_its_time_begins_anew_as_long_as_somebody_is_at_it() -> None:
+    play = held()
+    play.say(C, "hold me")
+    for _ in range(5):
+        play.wait(9_000)
+        assert play.command(Wait(1)).text == "waiting"
+    (message,) = play.session.holds()
+    assert (message.since_ns, message.limit_ms) == (0, 45_000 + 10_000)
+    assert play.session.take_hold_news() == [message] * 6
+    play.wait(9_000)
+    assert play.texts_to(S) == []
+    play.wait(1_000)
+    assert play.texts_to(S) == ["hold me"]
+    (released,) = play.facts(Released)
+    assert (released.by, released.held_ms) == ("default", 55_000)
+    assert play.command(Wait(1)).text == "already released"
+    assert play.command(Wait(2)).text == "there is no hold 2"
+
+
+def test_of_several_the_others_keep_their_time() -> None:
+    play = held()
+    play.say(C, "hold c")
+    play.say(S, "hold s")
+    play.wait(6_000)
+    play.command(Wait(1))
+    play.wait(4_000)
+    assert (play.texts_to(S), play.texts_to(C)) == ([], ["hold s"])
+    play.wait(6_000)
+    assert play.texts_to(S) == ["hold c"]
+    assert play.session.next_wake_ns is None
+
+
+def test_more_time_keeps_nothing_waiting_for_nobody() -> None:
+    play = held()
+    play.say(C, "hold me")
+    play.command(Wait(1))
+    play.session.attend(False, play.now_ns)
+    play.turn()
+    assert play.texts_to(S) == ["hold me"]
 
 
 def test_several_are_held_in_order_each_with_its_own_word() -> None:

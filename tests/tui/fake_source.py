@@ -45,6 +45,10 @@ class FakeSource:
         self.held: list[HeldRow] = []
         self.payloads: dict[str, bytes] = {}
         """Of held messages, by name."""
+        self.limits_ms: dict[str, int] = {}
+        """Of their rules."""
+        self.waits: list[str] = []
+        """Whose limit began anew."""
         self.asked_for: list[tuple[object, ...]] = []
         """What the screen asked about rules and held messages."""
         self.refusal: str | None = None
@@ -153,6 +157,7 @@ class FakeSource:
         )  # fmt: skip
         self.held.append(row)
         self.payloads[row.name] = data
+        self.limits_ms[row.name] = row.limit_ms
         self.version += 1
         return row
 
@@ -201,8 +206,17 @@ class FakeSource:
         return self.payloads.get(held.name)
 
     def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
+        if how == "wait":
+            self.waits.append(held.name)
+            self.held = [self._anew(each) if each.name == held.name else each for each in self.held]
+            self.version += 1
+            return
         self._ask(how, held.name, *([payload] if how == "edit" else []))
         self.let_go(held)
+
+    def _anew(self, row: HeldRow) -> HeldRow:
+        waited_ms = (self.now_ns - row.since_ns) // 1_000_000
+        return replace(row, limit_ms=waited_ms + self.limits_ms[row.name])
 
     def _ask(self, *what: object) -> None:
         self.asked_for.append(what)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.widgets import TextArea
 
@@ -141,13 +143,67 @@ async def test_somebody_else_was_first(run):
     async with run(source) as screen:
         await opened(screen)
         field = await edited(screen, "my words")
+        await screen.sees("ctrl+s sends it · esc leaves it held")
+        source.refusal = "1.1 is already released"
+        await screen.press("ctrl+s")  # the screen has not heard of it yet
+        await screen.sees("✗ 1.1 is already released")
         source.let_go(row)
         await screen.sees("it is not held any more")
-        source.refusal = "1.1 is already released"
-        await screen.press("ctrl+s")
-        await screen.sees("✗ 1.1 is already released")
+        await screen.sees("too late to send it · esc closes")
+        assert "ctrl+s" not in screen.text()
+        source.refusal = None
+        await screen.press("ctrl+s", "x")
+        await screen.sees("✗ too late: it is not held any more")
         assert field.text == "my words"
-        assert isinstance(screen.app.screen, EditScreen)
+        assert [each[0] for each in source.asked_for] == ["edit"]
+        await screen.press("escape")
+        await screen.until(lambda: isinstance(screen.app.screen, HeldScreen))
+
+
+async def test_the_time_begins_anew_with_each_key_in_the_field(run):
+    """Who edits should not lose the message meanwhile; who went away takes the default."""
+    source = scene()
+    source.hold(ORDER, limit_s=3)
+    async with run(source) as screen:
+        await opened(screen)
+        source.pass_time(2)
+        await edited(screen)
+        await screen.sees("3.0 s left, then release")
+        for key in ("right", "x", "delete", "backspace"):
+            source.pass_time(2.9)
+            await screen.sees("100 ms left, then release")
+            await screen.press(key)
+            await screen.sees("3.0 s left, then release")
+        source.pass_time(2.5)
+        await screen.sees("500 ms left, then release")
+        assert set(source.waits) == {"1.1"}
+        assert not source.asked_for
+
+
+async def test_more_time_by_a_key(run):
+    source = scene()
+    source.hold(ORDER)
+    async with run(source) as screen:
+        await opened(screen)
+        source.pass_time(20)
+        await screen.sees(" 10s  release")
+        await screen.press("w")
+        await screen.sees("1.1 has its time anew")
+        await screen.sees(" 30s  release")
+
+
+@SIZES
+async def test_what_goes_on_behind_the_field_is_seen(run, size):
+    """A second screen above the main one keeps what it has drawn of it."""
+    source = scene()
+    source.hold(ORDER)
+    async with run(source, size=size) as screen:
+        await opened(screen)
+        await edited(screen)
+        await screen.sees("12 MiB")
+        source.status = replace(source.status, capture_bytes=77 << 20)
+        source.version += 1
+        await screen.sees("77 MiB")
 
 
 async def test_the_cursor_stays_on_its_message(run):

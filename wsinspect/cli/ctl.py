@@ -7,6 +7,7 @@
   wsinspect ctl rules [list | on ID | off ID]
   wsinspect ctl reload
   wsinspect ctl hold list | watch | release CONN.HOLD | edit CONN.HOLD TEXT | drop CONN.HOLD
+                     | wait CONN.HOLD
 
 CONN is the connection's number in the log. What is sent looks as if the other side had sent it, goes out at
 the next message boundary, and is marked `injected` in the capture. Messages are held while a screen is

@@ -42,15 +42,16 @@ def hold_arguments(hold: Parser) -> None:
     release = actions.add_parser("release", help="let messages go on as they came")
     edit = actions.add_parser("edit", help="let a message go on with another payload")
     drop = actions.add_parser("drop", help="let messages go nowhere")
+    wait = actions.add_parser("wait", help="let messages wait longer: their time limit begins anew")
     watch = actions.add_parser(
         "watch", help="print what is held and released, a line of JSON each; meanwhile somebody is there"
     )
-    for each in (release, drop):
+    for each in (release, drop, wait):
         each.add_argument("holds", nargs="+", metavar="CONN.HOLD", type=hold_name, help="as `list` names it")
     edit.add_argument("hold", metavar="CONN.HOLD", type=hold_name, help="as `list` names it")
     edit.add_argument("text", metavar="TEXT", help="the new payload; - reads it from stdin")
     edit.add_argument("--base64", action="store_true", help="TEXT is base64")
-    for each in (listing, release, edit, drop, watch):
+    for each in (listing, release, edit, drop, wait, watch):
         each.add_argument("--proxy", metavar="ADDRESS", help=ADDRESS_HELP)
     _format_option(listing)
 
@@ -141,10 +142,12 @@ def run_hold(args: argparse.Namespace, client: ControlClient, payload: bytes) ->
             conn, hold = args.hold
             client.edit(conn, hold, payload)
             say(f"{conn}.{hold} went on with {len(payload):,} bytes of yours")
-        case "release" | "drop":
-            resolve, done = (
-                (client.release, "went on") if args.action == "release" else (client.drop, "is dropped")
-            )
+        case "release" | "drop" | "wait":
+            resolve, done = {
+                "release": (client.release, "went on"),
+                "drop": (client.drop, "is dropped"),
+                "wait": (client.wait_for_word, "has its time anew"),
+            }[args.action]
             for conn, hold in args.holds:
                 resolve(conn, hold)
                 say(f"{conn}.{hold} {done}")

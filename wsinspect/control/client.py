@@ -117,7 +117,7 @@ class ControlClient:
         return HoldsStatus.parse(self.ask(Holds()))
 
     def release(self, conn: int, hold: int) -> None:
-        """Raises ControlError, `already-released` where somebody was first; so do `edit` and `drop`."""
+        """Raises ControlError, `already-released` where somebody was first; so do the three below."""
         self.ask(ResolveHold(conn, hold, "release"))
 
     def edit(self, conn: int, hold: int, payload: str | bytes) -> None:
@@ -128,6 +128,10 @@ class ControlClient:
     def drop(self, conn: int, hold: int) -> None:
         """A held message does not go on."""
         self.ask(ResolveHold(conn, hold, "drop"))
+
+    def wait_for_word(self, conn: int, hold: int) -> None:
+        """Begin a held message's time limit anew."""
+        self.ask(ResolveHold(conn, hold, "wait"))
 
     def stop(self, wait_s: float | None = None) -> None:
         """End the proxy; with `wait_s` return when it is gone. Raises TimedOut where it is still there."""

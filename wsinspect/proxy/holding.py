@@ -18,7 +18,7 @@ from wsinspect.control.protocol import (
 )
 from wsinspect.model import Opcode, Released
 from wsinspect.proxy.relays import Relays
-from wsinspect.relay.commands import DropHeld, Edit, Release, Word
+from wsinspect.relay.commands import DropHeld, Edit, Release, Wait, Word
 from wsinspect.relay.holds import HeldMessage
 from wsinspect.relay.session import Session
 
@@ -69,11 +69,12 @@ class Holding:
         raise ControlError(code, f"{name}: {answer.text}")
 
     def _changed(self, session: Session) -> None:
-        """What has become held in a connection, and what is not held any more."""
+        """What has become held in a connection or waits longer, and what is not held any more."""
+        now_ns = time.monotonic_ns()
         for each in session.take_hold_news():
             match each:
                 case HeldMessage():
-                    shown = self._shown(session.conn, each, each.since_ns, PREVIEW_BYTES)
+                    shown = self._shown(session.conn, each, now_ns, PREVIEW_BYTES)
                     self.tell(HeldEvent(shown))
                 case Released():
                     self.tell(ReleasedEvent(session.conn, each.hold, each.how, each.by))
@@ -106,6 +107,8 @@ def _word(request: ResolveHold) -> Word:
             return Edit(request.hold, request.payload)
         case "drop":
             return DropHeld(request.hold)
+        case "wait":
+            return Wait(request.hold)
         case _:
             assert_never(request.how)
 

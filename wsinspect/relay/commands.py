@@ -50,8 +50,15 @@ class DropHeld:
     hold: int
 
 
-type Word = Release | Edit | DropHeld
-"""About a held message: the first counts."""
+@dataclass(slots=True, frozen=True)
+class Wait:
+    """Begin a held message's limit anew: somebody is at it."""
+
+    hold: int
+
+
+type Word = Release | Edit | DropHeld | Wait
+"""About a held message: the first that is no `Wait` counts."""
 
 type Command = Inject | Word
 

@@ -1,7 +1,7 @@
 """Messages that wait for somebody's word: who is held, until when, and what was decided.
 
 Numbered per connection from 1. The first word counts; with nobody there, and when its time is over, a message
-takes its default.
+takes its default. `Wait` begins that time anew, and decides nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal, assert_never
 from wsinspect.model import Opcode, Released, Side
 from wsinspect.model.plans import HoldDefault
 from wsinspect.relay.book import Book
-from wsinspect.relay.commands import Answer, DropHeld, Edit, Release, Word
+from wsinspect.relay.commands import Answer, DropHeld, Edit, Release, Wait, Word
 from wsinspect.relay.gate import Held
 from wsinspect.relay.outlet import Unit
 
@@ -32,9 +32,15 @@ class HeldMessage:
     """Inflated, and as earlier actions have left it."""
     since_ns: int
     limit_ms: int
+    """Since `since_ns`, in all: it grows where the limit began anew."""
     default: HoldDefault
     first_frame: int
     last_frame: int
+
+    @property
+    def until_ns(self) -> int:
+        """When its default is taken."""
+        return self.since_ns + self.limit_ms * 1_000_000
 
 
 type Rewrite = Callable[[Unit, bytes, int], None]
@@ -46,6 +52,8 @@ class _Entry:
     message: HeldMessage
     unit: Unit
     rewrite: Rewrite
+    rule_ms: int
+    """The limit of the rule's own."""
 
 
 class Holds:
@@ -55,7 +63,7 @@ class Holds:
         self.attended = False
         """Somebody is there who can decide."""
         self.news: list[HeldMessage | Released] = []
-        """What has become held, and what has not been any more, since somebody took it away."""
+        """What has become held, or waits longer now, and what is not held any more, since it was taken."""
         self._book = book
         self._entries: dict[int, _Entry] = {}
         self._deadlines: list[tuple[int, int]] = []
@@ -68,8 +76,8 @@ class Holds:
     def add(self, unit: Unit, message: HeldMessage, rewrite: Rewrite) -> None:
         """Hold a unit; `message.hold` is its `next_number`, and an edit of it is done by `rewrite`."""
         unit.hold = message.hold
-        self._entries[message.hold] = _Entry(message, unit, rewrite)
-        heapq.heappush(self._deadlines, (message.since_ns + message.limit_ms * 1_000_000, message.hold))
+        self._entries[message.hold] = _Entry(message, unit, rewrite, message.limit_ms)
+        heapq.heappush(self._deadlines, (message.until_ns, message.hold))
         if self.attended:
             self.news.append(message)
         else:
@@ -117,8 +125,19 @@ class Holds:
                 entry.rewrite(entry.unit, payload, now_ns)
                 self._let_go(word.hold, "edit", "user", now_ns)
                 return Answer(True, "edited")
+            case Wait():
+                self._begin_anew(entry, now_ns)
+                return Answer(True, "waiting")
             case _:
                 assert_never(word)
+
+    def _begin_anew(self, entry: _Entry, now_ns: int) -> None:
+        message = entry.message
+        message.limit_ms = (now_ns - message.since_ns) // 1_000_000 + entry.rule_ms
+        self._deadlines = [(each.message.until_ns, number) for number, each in self._entries.items()]
+        heapq.heapify(self._deadlines)  # with a second deadline for one message it would grow with each word
+        if self.attended:
+            self.news.append(message)
 
     def discarded(self, unit: Unit, now_ns: int) -> None:
         """It will not go out any more, whatever was decided."""

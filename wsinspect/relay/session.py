@@ -21,7 +21,7 @@ from typing import assert_never
 
 from wsinspect.model import Closed, Ended, FactRecord, How, Notice, ReadFields, Record, Released, Sent, Side
 from wsinspect.model.plans import Judge
-from wsinspect.relay.commands import Answer, Command, DropHeld, Edit, Inject, Release
+from wsinspect.relay.commands import Answer, Command, DropHeld, Edit, Inject, Release, Wait
 from wsinspect.relay.direction import MAX_WAITING, TURNING, Direction, Output
 from wsinspect.relay.holds import HeldMessage
 from wsinspect.relay.judging import Rules
@@ -227,7 +227,7 @@ class Session:
                 sent = ruling.put_in(command, now_ns)
                 later = "waiting for what is before it" if command.last else "waiting for a boundary"
                 answer = Answer(True, "sent" if sent else later)
-            case Release() | Edit() | DropHeld():
+            case Release() | Edit() | DropHeld() | Wait():
                 answer = ruling.command(command, now_ns)
             case _:
                 assert_never(command)

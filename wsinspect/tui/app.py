@@ -13,6 +13,7 @@ from textual.filter import LineFilter, NoColor
 
 from .screens.dialogs import HelpScreen, Leaving, QuitDialog
 from .screens.held import HeldScreen
+from .screens.listing import ListingScreen
 from .screens.main import MainScreen
 from .screens.rules import RulesScreen
 from .source import QuitPolicy, Source
@@ -77,11 +78,16 @@ class InspectorApp(App[None]):
 
     def show_rules(self) -> None:
         """The rules, on and off."""
-        self.push_screen(RulesScreen(self.source, self.palette))
+        self._push(RulesScreen(self.source, self.palette))
 
     def show_held(self) -> None:
         """The messages that wait for somebody's word."""
-        self.push_screen(HeldScreen(self.source, self.palette))
+        self._push(HeldScreen(self.source, self.palette))
+
+    def _push(self, screen: ListingScreen) -> None:
+        """Without notifications: they mostly say what stands there, and cannot be removed from below it."""
+        self.clear_notifications()
+        self.push_screen(screen)
 
     def leave(self) -> None:
         """Quit; where that could end somebody's connection, ask first."""

@@ -384,7 +384,7 @@ class CaptureSource:
         return message.payload if message is not None and whole else None
 
     def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
-        """Give a held message its word."""
+        """Give a held message its word, or more time."""
         self._rules.resolve(held, how, payload)
 
     def stop_proxy(self) -> None:

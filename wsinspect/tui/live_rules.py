@@ -118,6 +118,8 @@ class LiveRules:
                 control.edit(held.conn, held.hold, payload)
             case "drop":
                 control.drop(held.conn, held.hold)
+            case "wait":
+                control.wait_for_word(held.conn, held.hold)
 
     def _proxy(self) -> ControlClient:
         if self._control is None:

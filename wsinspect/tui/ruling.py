@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from wsinspect.model import Side
 
-type HoldWord = Literal["release", "edit", "drop"]
+type HoldWord = Literal["release", "edit", "drop", "wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class HeldRow:
     since_ns: int
     """Monotonic, on this machine."""
     limit_ms: int
+    """Since then, in all: it grows where the limit began anew."""
     default: Literal["release", "drop"] = "release"
     """What happens when its time is over."""
 
@@ -90,4 +91,4 @@ class RulesSource(Protocol):
         """All of a held message's payload; None where it cannot be had."""
 
     def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
-        """It goes on, with another payload or not, or does not."""
+        """It goes on, with another payload or not, or does not; or its time limit begins anew."""

@@ -173,6 +173,28 @@ async def test_the_time_limit_takes_the_default(holding: Stage) -> None:
         events.close()
 
 
+async def test_more_time_by_command(holding: Stage) -> None:
+    """Everybody who watches hears of it."""
+    both = await open_through(holding, client_tls=False, server_tls=False)
+    with ControlClient(holding.proxy.process.pid) as control:
+        events = control.watch()
+        say(both, "hold me")
+        first = await asyncio.to_thread(events.next, 15)
+        assert isinstance(first, HeldEvent)
+        done = await ctl(holding, "wait", first.message.name)
+        assert (done.code, done.err) == (0, f"wsinspect: {first.message.name} has its time anew\n")
+        again = await asyncio.to_thread(events.next, 15)
+        assert isinstance(again, HeldEvent)
+        assert (again.message.name, again.message.payload) == (first.message.name, b"hold me")
+        assert again.message.limit_ms > first.message.limit_ms == 60_000
+        assert again.message.held_ms >= again.message.limit_ms - 60_000
+        control.release(first.message.conn, first.message.hold)
+        assert isinstance(await asyncio.to_thread(events.next, 15), ReleasedEvent)
+        assert (await ctl(holding, "wait", first.message.name)).code == 3
+        events.close()
+    await sees(both.server, Side.CLIENT, "hold me")
+
+
 async def test_one_who_begins_to_watch_hears_of_what_is_held(holding: Stage) -> None:
     both = await open_through(holding, client_tls=False, server_tls=False)
     with ControlClient(holding.proxy.process.pid) as control:

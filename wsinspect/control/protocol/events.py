@@ -48,7 +48,8 @@ class RulesEvent:
 
 @dataclass(frozen=True, slots=True)
 class HeldEvent:
-    """A message waits for somebody's word. Those already held are told when a client begins to watch."""
+    """A message waits for somebody's word. Those already held are told when a client begins to watch, and one
+    is told again where its time limit began anew."""
 
     message: HeldMessage
 

@@ -99,7 +99,8 @@ class Holds:
 
 @dataclass(frozen=True, slots=True)
 class ResolveHold:
-    """A held message goes on, with another payload or not, or does not. The first one wins."""
+    """A held message goes on, with another payload or not, or does not: the first one wins. Or its time limit
+    begins anew (`wait`), as somebody is at it."""
 
     conn: int
     hold: int

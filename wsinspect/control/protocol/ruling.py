@@ -17,8 +17,8 @@ from wsinspect.control.protocol.lines import (
 from wsinspect.errors import ProxyUnreachable
 from wsinspect.model import Side
 
-type HoldWord = Literal["release", "edit", "drop"]
-HOLD_WORDS: tuple[HoldWord, ...] = ("release", "edit", "drop")
+type HoldWord = Literal["release", "edit", "drop", "wait"]
+HOLD_WORDS: tuple[HoldWord, ...] = ("release", "edit", "drop", "wait")
 
 PREVIEW_BYTES = 64 << 10
 """What one event carries of a held message's payload."""
@@ -113,7 +113,7 @@ class HeldMessage:
     payload_bytes: int
     """Of the whole message, inflated."""
     limit_ms: int
-    """How long it is held in all."""
+    """How long it is held in all; more where its limit began anew."""
     held_ms: float = 0.0
     """How long it has been held by now."""
     default: Literal["release", "drop"] = "release"

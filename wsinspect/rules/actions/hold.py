@@ -14,7 +14,8 @@ class HoldAction(Action):
     doc = (
         "The message, and the messages behind it in its direction, wait until somebody releases, edits or "
         "drops it, on the screen or by `wsinspect ctl hold`. Pings and the other direction go on. With "
-        "nobody attached the default is taken at once."
+        "nobody attached the default is taken at once. The limit begins anew while somebody edits the "
+        "message on the screen, and by `wsinspect ctl hold wait`."
     )
     example = "hold: {limit: 2m, default: drop}"
     fields = (

@@ -92,7 +92,7 @@ HELP: list[tuple[str, list[tuple[str, str]]]] = [
         "Rules",
         [
             ("R", "rules: space on/off, r load anew"),
-            ("H", "held: r release, e edit, d drop, A all"),
+            ("H", "held: r release, e edit, d drop, w wait"),
         ],
     ),
     ("Else", [("T", "dark, light"), ("?", "this help"), ("q", "quit")]),

@@ -1,5 +1,8 @@
 """The payload of a held message, to be read and written anew before it goes on.
 
+Whoever writes should not lose the message meanwhile: its time limit begins anew when the field opens, and
+with each key in it. Whoever walks away presses no key, and the default is taken as ever.
+
 What a terminal could obey, or a text field would change, is edited as bytes in hex.
 """
 
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import ClassVar
 
 from textual import on
@@ -30,6 +34,8 @@ EDITED_BYTES = 256 << 10
 JSON_CHECKED = 64 << 10
 """Characters up to which each key stroke is followed by a look whether it is JSON."""
 TICK_S = 0.25
+WAIT_S = 0.5
+"""At most so often the proxy is asked to begin a limit anew, but for limits of a few seconds."""
 
 
 class EditScreen(ModalScreen[None]):
@@ -57,24 +63,27 @@ class EditScreen(ModalScreen[None]):
         self.source = source
         self.palette = palette
         self.held = held
+        """As last shown."""
+        self.gone = False
+        """It is not held any more."""
         self.in_hex = False
         """The field has bytes in hex."""
         self.was_json = False
         self._sending = False
+        self._asked_s = 0.0
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = plain(f"Held {self.held.name}").replace("[", r"\[")
-            box.border_subtitle = "ctrl+s sends it · esc leaves it held"
             yield Static("", id="about", markup=False)
             yield TextArea("", soft_wrap=True, id="payload")
             yield Static("", id="state", markup=False)
 
     def on_mount(self) -> None:
-        self.app.clear_notifications()
         self.field.disabled = True
         self.run_worker(self._fetch(), name="fetch")
         self.tick()
+        self.wait_longer()
         self.set_interval(TICK_S, self.tick)
 
     @property
@@ -96,19 +105,44 @@ class EditScreen(ModalScreen[None]):
         self.field.disabled = False
         self.field.focus()
         self.look()
+        self.tick()
 
     def tick(self) -> None:
-        """How long there is still time."""
+        """How long there is still time, and what can be done; and what goes on behind."""
         snapshot = self.source.snapshot()
-        held = self.held
-        if any(each.name == held.name for each in snapshot.held):
-            left = f"{span(held.left_ns(snapshot.now_ns))} left, then {held.default}"
-        else:
-            left = "it is not held any more"
-        what = (
-            f"{held.side.word}'s {opcode_word(held.opcode)}, {size(held.size)}, held by {held.rule}: {left}"
+        found = next((each for each in snapshot.held if each.name == self.held.name), None)
+        self.gone = found is None
+        self.held = held = found or self.held
+        left = f"{span(held.left_ns(snapshot.now_ns))} left, then {held.default}"
+        what = f"{held.side.word}'s {opcode_word(held.opcode)}, {size(held.size)}, held by {held.rule}: "
+        put(
+            self.query_one("#about", Static), plain(what + ("it is not held any more" if self.gone else left))
         )
-        put(self.query_one("#about", Static), plain(what))
+        self.query_one(Vertical).border_subtitle = self._keys()
+        self.field.read_only = self.gone
+        for screen in self.app.screen_stack[1:-1]:
+            screen.refresh()  # the screens between here and the main one keep what they have drawn of that
+
+    def _keys(self) -> str:
+        if self.gone:
+            return "too late to send it · esc closes"
+        return "esc leaves it held" if self.field.disabled else "ctrl+s sends it · esc leaves it held"
+
+    @on(TextArea.Changed)
+    @on(TextArea.SelectionChanged)
+    def wait_longer(self) -> None:
+        """Somebody is at it: the text has changed, or the cursor has moved."""
+        left_s = self.held.left_ns(self.source.snapshot().now_ns) / 1e9
+        now_s = time.monotonic()
+        if not self.gone and now_s - self._asked_s >= min(WAIT_S, left_s / 4):
+            self._asked_s = now_s
+            self.run_worker(self._wait_longer(), name="wait")
+
+    async def _wait_longer(self) -> None:
+        try:
+            await asyncio.to_thread(self.source.resolve_hold, self.held, "wait")
+        except WsinspectError:
+            pass  # it is over already, or the proxy is older than this: the time that is left stands above
 
     def say(self, sentence: str) -> None:
         """A line below the field."""
@@ -130,7 +164,9 @@ class EditScreen(ModalScreen[None]):
             self.say(f"text, {size(len(text.encode(errors='replace')))}")
 
     def action_send(self) -> None:
-        if not self.field.disabled and not self._sending:
+        if self.gone:
+            self.say("✗ too late: it is not held any more")
+        elif not self.field.disabled and not self._sending:
             self.run_worker(self._send(), name="send")
 
     async def _send(self) -> None:

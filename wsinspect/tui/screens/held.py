@@ -18,7 +18,12 @@ from wsinspect.tui.source import Snapshot
 from wsinspect.tui.widgets.rule_list import HeldList
 from wsinspect.tui.widgets.virtual import VirtualList
 
-_DONE: dict[HoldWord, str] = {"release": "went on", "edit": "went on as you wrote it", "drop": "is dropped"}
+_DONE: dict[HoldWord, str] = {
+    "release": "went on",
+    "edit": "went on as you wrote it",
+    "drop": "is dropped",
+    "wait": "has its time anew",
+}
 PREVIEW_SHOWN = 300
 """Characters of a payload below the list."""
 MOST_AT_ONCE = 200
@@ -33,13 +38,14 @@ class HeldScreen(ListingScreen):
         Binding("r", "resolve('release')", "release"),
         Binding("d", "resolve('drop')", "drop"),
         Binding("e", "edit", "edit"),
+        Binding("w", "resolve('wait')", "wait"),
         Binding("A", "release_all", "release all"),
     ]
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = "Held messages"
-            box.border_subtitle = "r release · e edit · d drop · A release all · esc closes"
+            box.border_subtitle = "r release · e edit · d drop · w wait · A release all · esc closes"
             yield Static("", classes="head", markup=False)
             yield HeldList(self.palette, id="held")
             yield Static("", classes="foot", markup=False)
@@ -92,4 +98,5 @@ class HeldScreen(ListingScreen):
     def action_edit(self) -> None:
         held = self.list_of_held.selected
         if held is not None:
+            self.app.clear_notifications()
             self.app.push_screen(EditScreen(self.source, self.palette, held))

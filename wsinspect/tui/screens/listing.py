@@ -48,7 +48,6 @@ class ListingScreen(ModalScreen[None]):
         self.palette = palette
 
     def on_mount(self) -> None:
-        self.app.clear_notifications()  # they would lie over it, and mostly say what stands here
         self.tick()
         self.set_interval(TICK_S, self.tick)
 

@@ -89,7 +89,7 @@ class HeldList(VirtualList):
                 self.select(names.index(chosen.name))
             elif rows:
                 self.select(min(self.cursor or 0, len(rows) - 1))
-        elif second_passed:
+        elif second_passed or rows != old:
             self.redraw(*self.shown())
 
     @property
