@@ -42,3 +42,31 @@ def test_the_example_of_a_condition(word: str) -> None:
 def test_words_are_documented(word: str) -> None:
     doc = CONDITIONS[word].field.doc if word in CONDITIONS else ACTIONS[word].doc
     assert doc.endswith((".", "…"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (
+            "then: [throttle: 5KB/s]",
+            "When the opening comes: let through at most 5 KB/s of what both sides send.",
+        ),
+        (
+            "when: {kind: text}, then: [throttle: 5KB/s]",
+            "When a text message comes: let through at most 5 KB/s of what its sender sends.",
+        ),
+        (
+            "when: {kind: [open, text]}, then: [throttle: {off: true}]",
+            "When the opening or a text message comes: let what its sender (at the opening both sides) sends "
+            "through freely again.",
+        ),
+        (
+            "when: {kind: open}, then: [throttle: {rate: 5KB/s, from: client}]",
+            "When the opening comes: let through at most 5 KB/s of what the client sends.",
+        ),
+    ],
+)
+def test_a_throttle_says_whose_bytes_where_it_acts(rule: str, sentence: str) -> None:
+    """At the opening it said `its sender`, and acts on both sides."""
+    (found,) = load_text(f"version: 1\nrules:\n  - {{id: r, {rule}}}\n").rules
+    assert found.explain() == sentence

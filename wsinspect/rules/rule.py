@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -184,8 +186,16 @@ class Rule:
     def explain(self) -> str:
         """The rule in a sentence."""
         often = self.often.explain()
-        then = words.listed([*(each.explain() for each in self.actions), *self._rest()]) or "only count it"
+        then = (
+            words.listed([*(each.explain_on(self._on(each)) for each in self.actions), *self._rest()])
+            or "only count it"
+        )
         return f"{self._head()}{f' ({often})' if often else ''}: {then}."
+
+    def _on(self, action: Action) -> On:
+        """On what of its reach the action acts."""
+        found = [on for on in _ONS if action in self.acting[on] and reach_of(on) & self.reach]
+        return functools.reduce(operator.or_, found, On(0))
 
     def _rest(self) -> list[str]:
         kept = [f"keep {source.explain()} as {name}" for name, source in self.captures.items()]

@@ -129,6 +129,10 @@ class Action:
         """What it does, as the end of a sentence: `set $.price to 1`."""
         raise NotImplementedError
 
+    def explain_on(self, on: On) -> str:
+        """The same in a rule that lets it act on this alone."""
+        return self.explain()
+
     def apply(self, turn: Turn) -> str:
         """Act on a message, a control frame or an opening.
 

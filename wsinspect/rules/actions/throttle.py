@@ -39,9 +39,14 @@ class ThrottleAction(Action):
             raise ValueError("a rate of 0 lets nothing through: `stall` is made for that")
 
     def explain(self) -> str:
+        return self.explain_on(self.on)
+
+    def explain_on(self, on: On) -> str:
         match self.from_:
+            case None if on == On.OPEN:
+                whose = "both sides send"
             case None:
-                whose = "its sender sends"
+                whose = f"its sender{' (at the opening both sides)' if On.OPEN in on else ''} sends"
             case (_, _):
                 whose = "both sides send"
             case (side,):
