@@ -21,7 +21,7 @@ from wsinspect.control.protocol import (
     RuleStatus,
     Send,
     Stop,
-    SwitchRule,
+    SwitchRules,
     Watch,
 )
 from wsinspect.model import Opcode, Side
@@ -139,12 +139,12 @@ def test_a_list_of_rules_says_what_is_special(proxy: FakeProxy, capsys: pytest.C
 def test_rules_are_switched(proxy: FakeProxy, capsys: pytest.CaptureFixture[str]) -> None:
     proxy.rules = RulesStatus((RuleStatus("a"), RuleStatus("b")))
     assert main(["ctl", "rules", "off", "a", "b"]) == 0
-    assert proxy.requests[-2:] == [SwitchRule("a", False), SwitchRule("b", False)]
+    assert proxy.requests[-1] == SwitchRules(("a", "b"), False)
     assert main(["ctl", "rules", "on", "a"]) == 0
-    assert proxy.requests[-1] == SwitchRule("a", True)
+    assert proxy.requests[-1] == SwitchRules(("a",), True)
     assert capsys.readouterr().err.splitlines()[-1] == "wsinspect: rule a is on"
-    assert main(["ctl", "rules", "on", "c"]) == 2
-    assert "no rule c" in capsys.readouterr().err
+    assert main(["ctl", "rules", "on", "a", "c"]) == 2
+    assert capsys.readouterr().err == "wsinspect: there is no rule c\n"
 
 
 def test_rules_are_reloaded(proxy: FakeProxy, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ from wsinspect.control.protocol import (
     Status,
     Stop,
     Stopping,
-    SwitchRule,
+    SwitchRules,
     Watch,
     encode_answer,
     encode_event,
@@ -126,8 +126,9 @@ class FakeProxy:
                     error = ControlError(ErrorCode.BAD_RULES, self.rules.error, request_id=request_id)
                     return encode_refusal(error)
                 return encode_answer(request_id, self.rules.values())
-            case SwitchRule(rule=rule) if all(each.id != rule for each in self.rules.rules):
-                error = ControlError(ErrorCode.NOT_FOUND, f"there is no rule {rule}", request_id=request_id)
+            case SwitchRules(rules=rules) if missing := set(rules) - {each.id for each in self.rules.rules}:
+                text = f"there is no rule {min(missing)}"
+                error = ControlError(ErrorCode.NOT_FOUND, text, request_id=request_id)
                 return encode_refusal(error)
             case Holds():
                 return encode_answer(request_id, self.holds.values())

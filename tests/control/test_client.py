@@ -22,7 +22,7 @@ from wsinspect.control.protocol import (
     Send,
     Stop,
     Stopping,
-    SwitchRule,
+    SwitchRules,
     Watch,
 )
 from wsinspect.errors import ProxyUnreachable, TimedOut, UsageError
@@ -149,14 +149,14 @@ def test_rules_are_listed_switched_and_reloaded(proxy: FakeProxy) -> None:
     )
     with ControlClient() as client:
         assert client.rules() == proxy.rules
-        client.switch_rule("b", False)
-        assert proxy.requests[-1] == SwitchRule("b", False)
+        client.switch_rules(["b"], False)
+        assert proxy.requests[-1] == SwitchRules(("b",), False)
         assert client.reload() == proxy.rules
         brief = client.status().rules
         assert brief is not None
         assert (brief.count, brief.hits, brief.files) == (2, 7, ("r.yaml",))
         with pytest.raises(ControlError, match="no rule c") as caught:
-            client.switch_rule("c", True)
+            client.switch_rules(["b", "c"], True)
         assert caught.value.exit_code == 2
 
 

@@ -50,10 +50,12 @@ async def test_what_holds_is_noted_and_told(each: Book) -> None:
     await each.book.reload()
     assert each.noted[-1].rules == ["one", "two"]
     assert each.told[-1].rules == ("one", "two")
-    await each.book.switch("two", False)
+    await each.book.switch(["two"], False)
     assert (each.noted[-1].off, each.told[-1].off) == (["two"], ("two",))
     with pytest.raises(NotFound, match="did you mean two"):
-        await each.book.switch("twoo", False)
+        await each.book.switch(["one", "twoo"], False)
+    assert each.noted[-1].off == ["two"]  # all or none: `one` is still on
+    assert [rule.enabled for rule in each.book.rules.rules] == [True, False]
     brief = each.book.brief()
     assert brief is not None
     assert (brief.count, brief.off) == (2, 1)
@@ -99,7 +101,7 @@ async def test_a_file_with_mistakes_changes_nothing_but_the_error(each: Book) ->
 
 async def test_switches_and_counts_outlive_a_reload_that_leaves_the_rule_alone(each: Book) -> None:
     each.book.rules.hits.hit("one")
-    await each.book.switch("one", False)
+    await each.book.switch(["one"], False)
     each.path.write_text(MORE)
     await each.book.reload()
     one, two = each.book.status().rules

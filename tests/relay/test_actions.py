@@ -467,10 +467,10 @@ def test_what_waits_for_its_time_is_off_once_the_rule_is_gone() -> None:
 def test_a_rule_that_is_switched_off_and_on() -> None:
     rules = ruleset_of("- {id: slow, then: [bandwidth: 1]}")
     play = Ruled("- {id: slow, then: [bandwidth: 1]}")
-    play.reload(rules.with_enabled("slow", False))
+    play.reload(rules.with_enabled(["slow"], False))
     play.say(S, "x" * 5000)
     assert play.texts_to(C) == ["x" * 5000]
-    play.reload(rules.with_enabled("slow", True))
+    play.reload(rules.with_enabled(["slow"], True))
     play.say(S, "y" * 5000)
     assert len(play.bytes_to(C)) < 6000
 

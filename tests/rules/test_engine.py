@@ -355,15 +355,15 @@ def test_rules_can_be_switched_while_they_run() -> None:
     ruleset = rules("- {id: r, when: {text: x}, then: [drop]}")
     world = World(ruleset)
     assert world.hit(CLIENT, "x")
-    off = ruleset.with_enabled("r", False)
+    off = ruleset.with_enabled(["r"], False)
     world.rules.replace(off)
     assert not world.hit(CLIENT, "x")
     assert world.rules.watch(CLIENT).nothing
-    world.rules.replace(off.with_enabled("r", True))
+    world.rules.replace(off.with_enabled(["r"], True))
     assert world.hit(CLIENT, "x")
     assert ruleset.hits.acted == {"r": 2}
     with pytest.raises(NotFound, match="did you mean r"):
-        ruleset.with_enabled("rr", True)
+        ruleset.with_enabled(["rr"], True)
 
 
 def test_a_reload_keeps_the_state_of_what_did_not_change() -> None:
@@ -408,7 +408,7 @@ def test_a_reload_that_first_asks_for_silence_does_not_take_the_unseen_for_silen
 
 def test_a_reload_keeps_switches_made_by_hand() -> None:
     text = "- {id: r, when: {text: x}, then: [drop]}"
-    old = rules(text).with_enabled("r", False)
+    old = rules(text).with_enabled(["r"], False)
     assert not rules(text).after(old).rule("r").enabled
     assert rules(text.replace("drop", "tag: t")).after(old).rule("r").enabled
 

@@ -24,7 +24,7 @@ from wsinspect.control.protocol import (
     RulesStatus,
     RuleStatus,
     Stopping,
-    SwitchRule,
+    SwitchRules,
     Watch,
 )
 from wsinspect.errors import Unavailable, WsinspectError
@@ -154,9 +154,9 @@ def test_what_is_asked_reaches_the_proxy(capture, source_of, proxy: FakeProxy):
         with pytest.raises(WsinspectError, match="already released"):
             source.resolve_hold(row, "release")
         source.close()
-    asked = [each for each in proxy.requests if isinstance(each, SwitchRule | Reload | ResolveHold)]
+    asked = [each for each in proxy.requests if isinstance(each, SwitchRules | Reload | ResolveHold)]
     assert asked[:5] == [
-        SwitchRule("fake-price", False),
+        SwitchRules(("fake-price",), False),
         Reload(),
         ResolveHold(2, 1, "edit", b"other"),
         ResolveHold(2, 1, "release"),

@@ -81,8 +81,8 @@ def run_rules(args: argparse.Namespace, client: ControlClient) -> None:
     if args.action == "list":
         _print_rules(client.rules(), args.format)
         return
+    client.switch_rules(args.ids, args.action == "on")
     for rule in args.ids:
-        client.switch_rule(rule, args.action == "on")
         say(f"rule {rule} is {args.action}")
 
 

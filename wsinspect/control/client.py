@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +26,7 @@ from wsinspect.control.protocol import (
     RulesStatus,
     Send,
     Stopping,
-    SwitchRule,
+    SwitchRules,
     Watch,
     answer_values,
     encode_line,
@@ -108,9 +108,9 @@ class ControlClient:
         """Have it read its rule files anew. Raises ControlError with every mistake in them."""
         return RulesStatus.parse(self.ask(Reload()))
 
-    def switch_rule(self, rule: str, on: bool) -> None:
-        """Raises ControlError where it has no such rule."""
-        self.ask(SwitchRule(rule, on))
+    def switch_rules(self, rules: Iterable[str], on: bool) -> None:
+        """Raises ControlError where one of them is not there; then none is switched."""
+        self.ask(SwitchRules(tuple(rules), on))
 
     def holds(self) -> HoldsStatus:
         """The messages that wait for somebody's word."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, assert_never
@@ -142,8 +142,8 @@ class ControlServer:
                 return self._rulebook.status().values()
             case protocol.Reload():
                 return await self._reload()
-            case protocol.SwitchRule():
-                return await self._switch(request.rule, request.on)
+            case protocol.SwitchRules():
+                return await self._switch(request.rules, request.on)
             case protocol.Holds():
                 return protocol.HoldsStatus(self._holding.listed()).values()
             case protocol.ResolveHold():
@@ -181,9 +181,9 @@ class ControlServer:
             raise ControlError(ErrorCode.BAD_RULES, self._rulebook.error) from error
         return self._rulebook.status().values()
 
-    async def _switch(self, rule: str, on: bool) -> dict[str, Any]:
+    async def _switch(self, rules: Collection[str], on: bool) -> dict[str, Any]:
         try:
-            await self._rulebook.switch(rule, on)
+            await self._rulebook.switch(rules, on)
         except NotFound as error:
             raise ControlError(ErrorCode.NOT_FOUND, str(error)) from None
         return {}

@@ -3,7 +3,7 @@
     load     at the start: all mistakes are told, and nothing listens
     begin    a connection's own rules, from its request on
     reload   from a thread; a file that cannot be loaded changes nothing but `error`
-    switch   one rule on or off
+    switch   rules on or off
 
 Each time the capture gets a `Ruled` fact, and those who watch an event.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,10 +160,10 @@ class Rulebook:
             await self._replace_all()
             self._tell()
 
-    async def switch(self, rule: str, on: bool) -> None:
-        """Raises NotFound, with the nearest id."""
+    async def switch(self, rules: Collection[str], on: bool) -> None:
+        """All of them or none. Raises NotFound, with the nearest id."""
         async with self._loading:
-            self.rules = self.rules.with_enabled(rule, on)
+            self.rules = self.rules.with_enabled(rules, on)
             await self._replace_all()
             self._tell()
 

@@ -11,7 +11,7 @@ What others use:
 
     loading.load_rules(paths, allow_python=False) -> RuleSet       raises errors.BadRules: .problems
     RuleSet     .rules (id, place, enabled, explain(), written)  .files  .warnings  .tests  .ids
-                .with_enabled(id, on) -> RuleSet                   a rule switched; raises NotFound
+                .with_enabled(ids, on) -> RuleSet                  rules switched; raises NotFound
                 .after(old) -> RuleSet                             after a reload: counts and switches go on
                 .hits.acted, .hits.failed                          by id, over all connections, shared
                 .explain() -> list[str]

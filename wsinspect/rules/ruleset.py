@@ -7,7 +7,7 @@ with the same ones left.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,11 +81,13 @@ class RuleSet:
                 return each
         raise NotFound(f"there is no rule {rule!r}{did_you_mean(rule, self.ids)}")
 
-    def with_enabled(self, rule: str, enabled: bool) -> RuleSet:
-        """The set with one rule switched on or off; for `ConnectionRules.replace`. Raises NotFound."""
-        wanted = self.rule(rule)
+    def with_enabled(self, ids: Collection[str], enabled: bool) -> RuleSet:
+        """The set with these rules switched on or off; for `ConnectionRules.replace`. Raises NotFound."""
+        wanted, known = set(ids), set(self.ids)
+        for missing in (each for each in ids if each not in known):
+            self.rule(missing)
         rules = tuple(
-            dataclasses.replace(each, enabled=enabled) if each is wanted else each for each in self.rules
+            dataclasses.replace(each, enabled=enabled) if each.id in wanted else each for each in self.rules
         )
         return dataclasses.replace(self, rules=rules, _lanes={})
 

@@ -91,7 +91,7 @@ class LiveRules:
     def switch(self, rule: str, on: bool) -> None:
         """Raises WsinspectError."""
         control = self._proxy()
-        control.switch_rule(rule, on)
+        control.switch_rules([rule], on)
         self._ask(control.rules)
 
     def reload(self) -> None:

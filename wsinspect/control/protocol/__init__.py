@@ -5,7 +5,7 @@
     refusal   {"id": 1, "ok": false, "error": "sentence", "code": "not-found"}
     event     {"event": "notice", "level": "warning", "text": "...", "conn": 3}     only after `watch`
 
-    requests   Hello Status Stop Watch Send Close · Rules SwitchRule Reload · Holds ResolveHold
+    requests   Hello Status Stop Watch Send Close · Rules SwitchRules Reload · Holds ResolveHold
     answers    ProxyInfo ProxyStatus, and of `ruling` RulesStatus HoldsStatus
     events     NoticeEvent CaptureMoved Stopping · RulesEvent · HeldEvent ReleasedEvent · UnknownEvent
     lines      how a line is cut, read and refused
@@ -59,7 +59,7 @@ from wsinspect.control.protocol.requests import (
     Send,
     Status,
     Stop,
-    SwitchRule,
+    SwitchRules,
     Watch,
     encode_request,
     parse_request,
@@ -111,7 +111,7 @@ __all__ = [
     "Status",
     "Stop",
     "Stopping",
-    "SwitchRule",
+    "SwitchRules",
     "UnknownEvent",
     "Watch",
     "answer_values",

@@ -80,10 +80,10 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchRule:
-    """Rule `rule` is on or off from now on, in all connections, until its file changes."""
+class SwitchRules:
+    """These rules are on or off from now on, in all connections, until their files change; all or none."""
 
-    rule: str
+    rules: tuple[str, ...]
     on: bool
 
 
@@ -110,7 +110,7 @@ class ResolveHold:
 
 
 type Request = (
-    Hello | Status | Stop | Watch | Send | Close | Rules | SwitchRule | Reload | Holds | ResolveHold
+    Hello | Status | Stop | Watch | Send | Close | Rules | SwitchRules | Reload | Holds | ResolveHold
 )
 
 _SENDABLE = {"text": Opcode.TEXT, "binary": Opcode.BINARY, "ping": Opcode.PING, "pong": Opcode.PONG}
@@ -150,8 +150,8 @@ def request_values(request: Request) -> dict[str, Any]:
             return values | {"reason": request.reason, "side": side}
         case Rules():
             return {"do": "rules"}
-        case SwitchRule():
-            return {"do": "rule", "rule": request.rule, "on": request.on}
+        case SwitchRules():
+            return {"do": "switch", "rules": list(request.rules), "on": request.on}
         case Reload():
             return {"do": "reload"}
         case Holds():
@@ -187,7 +187,7 @@ def _request(values: dict[str, Any]) -> Request:
             return _send(values)
         case "close":
             return _close(values)
-        case "rule":
+        case "switch":
             return _switch(values)
         case "hold":
             return _hold(values)
@@ -220,11 +220,13 @@ def _close(values: dict[str, Any]) -> Close:
     return Close(_conn(values), code, reason, to)
 
 
-def _switch(values: dict[str, Any]) -> SwitchRule:
-    rule, on = values.get("rule"), values.get("on")
-    if not isinstance(rule, str) or not isinstance(on, bool):
-        raise bad_request("rule must be a rule's id, and on true or false")
-    return SwitchRule(rule, on)
+def _switch(values: dict[str, Any]) -> SwitchRules:
+    rules, on = values.get("rules"), values.get("on")
+    if not (isinstance(rules, list) and all(isinstance(each, str) for each in rules)):
+        raise bad_request("rules must be a list of rules' ids")
+    if not isinstance(on, bool):
+        raise bad_request("on must be true or false")
+    return SwitchRules(tuple(rules), on)
 
 
 def _hold(values: dict[str, Any]) -> ResolveHold:
