@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -94,11 +95,29 @@ def test_purge_what_is_old(captures: list[Path], capsys: pytest.CaptureFixture[s
     assert "deleted 1 capture," in capsys.readouterr().err
 
 
+def test_what_cannot_be_deleted_says_why(
+    captures: list[Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said `a proxy writes it, or it cannot be deleted`, and exit 0."""
+
+    def unlink(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("wsinspect.capture.files.os.unlink", unlink)
+    assert main(["captures", "purge", "--older-than", "7d"]) == 3
+    err = capsys.readouterr().err
+    assert f"{NAMES[0]} stays: it cannot be deleted (Permission denied)\n" in err
+    assert "a proxy writes it" not in err
+    assert there(captures) == [True, True, True]
+
+
 def test_purge_by_name(captures: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["captures", "purge", NAMES[1].removesuffix(".wscap")]) == 0
     assert there(captures) == [True, False, True]
     assert main(["captures", "purge", NAMES[2]]) == 3
-    assert "not deleted" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"{NAMES[2]} stays: a proxy writes it\n" in err
+    assert f"not deleted: {NAMES[2]}" in err
     assert main(["captures", "purge", NAMES[0], NAMES[1]]) == 2, "one of them is not there"
     assert there(captures) == [True, False, True]
     err = capsys.readouterr().err

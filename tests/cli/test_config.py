@@ -171,7 +171,8 @@ def test_a_file_that_cannot_be_read(
     assert f"{path}: not UTF-8 at byte 6" in capsys.readouterr().err
     monkeypatch.setenv("WSINSPECT_CONFIG", str(path.parent))
     assert main(["version"]) == 2
-    assert "cannot read" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"cannot read the config file {path.parent}: Is a directory; WSINSPECT_CONFIG names it" in err
     monkeypatch.setenv("WSINSPECT_CONFIG", str(path.parent / "none.yaml"))
     assert main(["version"]) == 2
     assert "none.yaml: no such file; WSINSPECT_CONFIG names it" in capsys.readouterr().err

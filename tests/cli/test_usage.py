@@ -8,6 +8,7 @@ import pytest
 
 from wsinspect import __version__
 from wsinspect.cli import commands, main
+from wsinspect.cli.config import parse
 from wsinspect.cli.parser import Parser, seconds
 
 
@@ -37,6 +38,22 @@ from wsinspect.cli.parser import Parser, seconds
         ("ctl send 1 hello --opcode pin", ["'pin'", "did you mean ping?"]),
         ("ctl close 1 --sid client", ["--sid", "did you mean --side?"]),
         ("ctl close 1 --code 70000", ["70000"]),
+        ("ctl hold", ["ACTION is missing", "list, release, edit", "wsinspect ctl hold --help"]),
+        ("ctl hold --proxy 7", ["ACTION is missing", "list, release, edit", "wsinspect ctl hold --help"]),
+        ("ctl --proxy 7", ["COMMAND is missing", "status, stop, send"]),
+        ("ctl status 7 --proxy 8", ["--proxy", "ADDRESS"]),
+        ("ctl status --opcode ping", ["--opcode", "belongs behind ctl send", "wsinspect ctl status --help"]),
+        ("ctl --format json status", ["belongs behind ctl status, ctl rules, ctl reload or ctl hold list"]),
+        ("ctl --fomat json status", ["--fomat", "did you mean --format?"]),
+        ("ctl hold list --prox 7", ["--prox", "did you mean --proxy?", "wsinspect ctl hold list --help"]),
+        ("captures", ["COMMAND is missing", "list, purge"]),
+        ("captures --no-config", ["COMMAND is missing", "list, purge"]),
+        ("captures --format json list", ["belongs behind captures list;"]),
+        ("captures list --all", ["--all", "belongs behind captures purge;"]),
+        ("rules check --diffs=3 x", ["--diffs", "belongs behind rules test;"]),
+        ("transparent", ["COMMAND is missing", "rules;"]),
+        ("transparent --user me", ["--user", "belongs behind transparent rules;"]),
+        ("ca --foo", ["no option --foo; see wsinspect ca --help"]),
     ],
 )
 def test_a_mistake_gets_a_sentence(line: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,6 +64,32 @@ def test_a_mistake_gets_a_sentence(line: str, words: list[str], capsys: pytest.C
     assert err.count("\n") == 1
     for word in words:
         assert word in err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ctl --proxy 7 hold list",
+        "ctl hold --proxy 7 list",
+        "ctl hold list --proxy 7",
+        "ctl --proxy 5 hold --proxy 6 list --proxy=7",
+        "ctl status --proxy 7",
+        "ctl --proxy 7 status --no-config",
+        "ctl --no-config stop 7",
+    ],
+)
+def test_the_proxy_may_be_named_behind_each_word(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`ctl status --proxy 7` said `there is no option --proxy; did you mean --proxy?`."""
+    config = tmp_path / "config.yaml"
+    config.write_text("ctl: {proxy: 4}")
+    monkeypatch.setenv("WSINSPECT_CONFIG", str(config))
+    words = line.split()[1:]
+    args = parse("ctl", commands.load("ctl").parser, words)
+    assert args.proxy == "7"
+    assert parse("ctl", commands.load("ctl").parser, ["hold", "list"]).proxy == "4"
+    assert parse("ctl", commands.load("ctl").parser, ["hold", "list", "--no-config"]).proxy is None
 
 
 def test_hidden_options_are_never_suggested(capsys: pytest.CaptureFixture[str]) -> None:

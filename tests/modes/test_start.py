@@ -137,6 +137,19 @@ def test_the_cause_is_told() -> None:
     assert sentence_of(RuntimeError()) == "RuntimeError"
 
 
+def test_a_mode_that_is_like_none_gets_all_names() -> None:
+    with pytest.raises(UsageError, match="--mode foo: unknown mode; the modes are regular, transparent, rev"):
+        parse_modes(["foo"])
+
+
+def test_a_name_to_listen_on_that_is_not_known() -> None:
+    """It was `Unknown error -2`: getaddrinfo has numbers of its own."""
+    error = OSError(-2, "proxy failed to listen on nohost:80 with [Errno -2] Name or service not known")
+    assert sentence_of(error) == "proxy failed to listen on nohost:80: Name or service not known"
+    error.__cause__ = socket.gaierror(-2, "not known here")
+    assert sentence_of(error) == "proxy failed to listen on nohost:80: not known here"
+
+
 def test_the_end_of_local_modes_helper_is_heard() -> None:
     """mitmproxy_rs says it in its log alone."""
     heard: list[str] = []

@@ -79,15 +79,19 @@ def unnamed_captures(folder: Path | None = None) -> list[Path]:
 def keep_last(count: int = 10, folder: Path | None = None) -> list[Path]:
     """Delete the oldest unnamed captures beyond `count`, but none that is written now. Returns what went."""
     captures = unnamed_captures(folder)
-    return [path for path in captures[: max(0, len(captures) - count)] if delete_unless_locked(path)]
+    return [path for path in captures[: max(0, len(captures) - count)] if _gone(path)]
+
+
+def _gone(path: Path) -> bool:
+    try:
+        return delete_unless_locked(path)
+    except OSError:
+        return False
 
 
 def delete_unless_locked(path: Path) -> bool:
-    """Delete a capture, file or folder, that no process writes; whether it is gone."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
+    """Delete a capture, file or folder, that no process writes; whether it is gone. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if not locks.try_lock(fd):
             return False
@@ -96,8 +100,6 @@ def delete_unless_locked(path: Path) -> bool:
         else:
             os.unlink(path)
         return True
-    except OSError:
-        return False
     finally:
         os.close(fd)
 

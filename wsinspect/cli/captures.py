@@ -20,7 +20,7 @@ from pathlib import Path
 
 from wsinspect.cli.narration import data_out, say
 from wsinspect.cli.parser import Parser, one_of
-from wsinspect.errors import CaptureLocked, NotFound, UsageError, did_you_mean
+from wsinspect.errors import NotFound, Unavailable, UsageError, did_you_mean
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -132,7 +132,7 @@ def _connections(path: Path, size: int) -> int | None:
 
 
 def _purge(args: argparse.Namespace) -> int:
-    """Raises UsageError, NotFound, CaptureLocked."""
+    """Raises UsageError, NotFound; Unavailable where one was named that a proxy writes, or one cannot go."""
     from wsinspect.capture.files import delete_unless_locked, unnamed_captures
 
     if bool(args.names) + args.all + (args.older_than is not None) != 1:
@@ -144,26 +144,35 @@ def _purge(args: argparse.Namespace) -> int:
     if args.older_than is not None:
         before = time.time() - args.older_than
         wanted = [path for path in captures if _size_and_time(path)[1] < before]
-    freed, deleted, kept = 0, 0, []
+    freed, deleted = 0, 0
+    written: list[str] = []
+    stuck: dict[str, str] = {}
     for path in wanted:
         size, _ = _size_and_time(path)
-        if delete_unless_locked(path):
-            freed, deleted = freed + size, deleted + 1
-        elif path.exists():
-            kept.append(path.name)
-    _say_what_went(deleted, freed, kept)
-    if kept and args.names:
-        raise CaptureLocked(f"not deleted: {', '.join(kept)}")
+        try:
+            if delete_unless_locked(path):
+                freed, deleted = freed + size, deleted + 1
+            else:
+                written.append(path.name)
+        except FileNotFoundError:
+            pass  # it went by itself
+        except OSError as error:
+            stuck[path.name] = error.strerror or str(error)
+    _say_what_went(deleted, freed, written, stuck)
+    if stuck or (written and args.names):
+        raise Unavailable(f"not deleted: {', '.join([*stuck, *written])}")
     return 0
 
 
-def _say_what_went(deleted: int, freed: int, kept: list[str]) -> None:
+def _say_what_went(deleted: int, freed: int, written: list[str], stuck: dict[str, str]) -> None:
     from wsinspect.formats.lines import human_size
 
     plural = "" if deleted == 1 else "s"
     say(f"deleted {deleted} capture{plural}, {human_size(freed)}" if deleted else "nothing was deleted")
-    for name in kept:
-        say(f"{name} stays: a proxy writes it, or it cannot be deleted")
+    for name in written:
+        say(f"{name} stays: a proxy writes it")
+    for name, why in stuck.items():
+        say(f"{name} stays: it cannot be deleted ({why})")
 
 
 def _named(names: list[str], captures: list[Path]) -> list[Path]:

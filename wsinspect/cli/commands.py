@@ -79,8 +79,12 @@ def load(name: str) -> Command:
     module = importlib.import_module(f"wsinspect.cli.{name}")
     usage = "wsinspect [run]" if name == "run" else f"wsinspect {name}"
     parser = Parser(prog=usage, description=module.__doc__)
-    parser.add_argument("--no-config", action="store_true", help="without the config file's defaults")
     module.arguments(parser)
+    for each in parser.all_parsers():
+        default = False if each is parser else argparse.SUPPRESS
+        each.add_argument(
+            "--no-config", action="store_true", default=default, help="without the config file's defaults"
+        )
     return Command(parser, module.run)
 
 

@@ -52,7 +52,8 @@ def parse(command: str, parser: Parser, words: Sequence[str]) -> argparse.Namesp
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot read the config file {path}: {error.strerror}") from None
+        named = f"; {VARIABLE} names it" if VARIABLE in os.environ else ""
+        raise UsageError(f"cannot read the config file {path}: {error.strerror}{named}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 at byte {error.start}") from None
     defaults = read_config(str(path), text).for_command(command)
@@ -66,7 +67,7 @@ def _parse_again(parser: Parser, words: Sequence[str], defaults: dict[str, Any])
     """With defaults by destination. A list is no default of argparse's: that would only ever grow."""
     lists = {dest: value for dest, value in defaults.items() if isinstance(value, list)}
     for each in options_of(parser):
-        if each.dest in defaults and each.dest not in lists:
+        if each.dest in defaults and each.dest not in lists and each.default != argparse.SUPPRESS:
             each.default = defaults[each.dest]
     args = parser.parse_args(words)
     for dest, values in lists.items():

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from wsinspect.cli.ctl_rules import (
     brief_lines,
     hold_arguments,
+    proxy_option,
     rules_arguments,
     run_hold,
     run_reload,
@@ -47,6 +48,7 @@ SIDES = {"client": (Side.CLIENT,), "server": (Side.SERVER,), "both": (Side.CLIEN
 
 
 def arguments(parser: Parser) -> None:
+    parser.add_argument("--proxy", metavar="ADDRESS", help=ADDRESS_HELP)
     commands = parser.add_subparsers(dest="do", metavar="COMMAND", required=True, parser_class=Parser)
     status = commands.add_parser("status", help="where it listens, its capture, its connections")
     status.add_argument(
@@ -54,7 +56,11 @@ def arguments(parser: Parser) -> None:
     )
     stop = commands.add_parser("stop", help="end all connections and the proxy")
     for each in (status, stop):
-        each.add_argument("proxy", nargs="?", metavar="ADDRESS", help=ADDRESS_HELP)
+        address = each.add_mutually_exclusive_group()
+        address.add_argument(
+            "proxy", nargs="?", metavar="ADDRESS", default=argparse.SUPPRESS, help=ADDRESS_HELP
+        )
+        proxy_option(address)
     stop.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="10 unless given")
     send = commands.add_parser("send", help="send a message or a control frame")
     close = commands.add_parser("close", help="send a Close frame")
@@ -65,7 +71,7 @@ def arguments(parser: Parser) -> None:
     hold_arguments(commands.add_parser("hold", help="the messages that rules hold back"))
     for each in (send, close):
         each.add_argument("conn", type=number(1, 2**32 - 1), metavar="CONN", help="the connection's number")
-        each.add_argument("--proxy", metavar="ADDRESS", help=ADDRESS_HELP)
+        proxy_option(each)
     send.add_argument("text", metavar="TEXT", help="the payload; - reads it from stdin")
     send.add_argument("--to", type=one_of("client", "server"), default="server", help="who gets it (server)")
     send.add_argument(

@@ -32,11 +32,12 @@ def rules_arguments(rules: Parser, reload: Parser) -> None:
     )
     rules.add_argument("ids", nargs="*", metavar="ID", help="of the rules to switch on or off")
     for each in (rules, reload):
-        each.add_argument("--proxy", metavar="ADDRESS", help=ADDRESS_HELP)
+        proxy_option(each)
         _format_option(each)
 
 
 def hold_arguments(hold: Parser) -> None:
+    proxy_option(hold)
     actions = hold.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
     listing = actions.add_parser("list", help="the messages that are held now")
     release = actions.add_parser("release", help="let messages go on as they came")
@@ -52,8 +53,13 @@ def hold_arguments(hold: Parser) -> None:
     edit.add_argument("text", metavar="TEXT", help="the new payload; - reads it from stdin")
     edit.add_argument("--base64", action="store_true", help="TEXT is base64")
     for each in (listing, release, edit, drop, wait, watch):
-        each.add_argument("--proxy", metavar="ADDRESS", help=ADDRESS_HELP)
+        proxy_option(each)
     _format_option(listing)
+
+
+def proxy_option(where: argparse._ActionsContainer) -> None:
+    """`--proxy`, which may stand behind `ctl` and behind each of its words."""
+    where.add_argument("--proxy", default=argparse.SUPPRESS, metavar="ADDRESS", help=ADDRESS_HELP)
 
 
 def _format_option(parser: Parser) -> None:

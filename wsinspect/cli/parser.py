@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from wsinspect.errors import UsageError, did_you_mean
@@ -16,36 +17,81 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
+        self._above: Parser | None = None
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         """Raises UsageError; SystemExit after --help."""
-        found, unknown = self.parse_known_args(args, namespace)
+        self._adopt()
+        return self.parse_known_args(args, namespace)[0]
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """argparse calls it of the parser of a word, too: each refuses what it does not know."""
+        words = list(sys.argv[1:] if args is None else args)
+        self._check_start(words)
+        found, unknown = super().parse_known_args(words, namespace)
         if unknown:
-            word = next((each for each in unknown if each.startswith("-")), unknown[0])
-            self._refuse(word)
-        return found
+            self._refuse(next((each for each in unknown if each.startswith("-")), unknown[0]))
+        return found, []
 
     def error(self, message: str) -> NoReturn:
         name = self.prog.replace("[run]", "run")
         raise UsageError(f"{message}{' See' if message.endswith('?') else '; see'} {name} --help")
 
+    def words(self) -> dict[str, Parser]:
+        """The parsers of the words that may stand here, where one must."""
+        found = [action.choices for action in self._actions if isinstance(action.choices, dict)]
+        return found[0] if found else {}
+
+    def all_parsers(self) -> Iterator[Parser]:
+        """It, and those of its words at any depth."""
+        yield self
+        for each in self.words().values():
+            yield from each.all_parsers()
+
+    def _adopt(self) -> None:
+        for each in self.words().values():
+            each._above = self
+            each._adopt()
+
+    def _check_start(self, words: Sequence[str]) -> None:
+        """Where a word must come: what stands before it are options of ours, and it is there."""
+        if not self.words():
+            return
+        at = 0
+        while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
+            option, equals, _ = words[at].partition("=")
+            action = self._option_string_actions.get(option)
+            if action is None:
+                self._refuse(words[at])
+            if isinstance(action, argparse._HelpAction):
+                return
+            at += 1 if equals or action.nargs == 0 else 2
+        if at >= len(words):
+            name = next(str(each.metavar) for each in self._actions if isinstance(each.choices, dict))
+            self.error(f"{name} is missing: {', '.join(self.words())}")
+
     def _refuse(self, word: str) -> NoReturn:
         if not word.startswith("-"):
             self.error(f"{word!r} is one word too many")
-        option = word.split("=", 1)[0]
-        self.error(f"there is no option {option}{did_you_mean(option, self._known_options())}")
+        option, top = word.split("=", 1)[0], self
+        while top._above is not None:
+            top = top._above
+        owners = [each.prog.split(" ", 1)[-1] for each in top.all_parsers() if option in each._options()]
+        if owners:
+            where = " or ".join(filter(None, [", ".join(owners[:-1]), owners[-1]]))
+            self.error(f"there is no option {option} here: it belongs behind {where}")
+        known = [name.lstrip("-") for each in self.all_parsers() for name in each._options()]
+        near = did_you_mean(option.lstrip("-"), known).replace("did you mean ", "did you mean --")
+        self.error(f"there is no option {option}{near}")
 
-    def _known_options(self) -> list[str]:
-        options: list[str] = []
-        for action in self._actions:
-            if action.help != argparse.SUPPRESS:
-                options += action.option_strings
-            if isinstance(action.choices, dict):  # subcommands
-                for parser in action.choices.values():
-                    options += parser._known_options()
-        return options
+    def _options(self) -> list[str]:
+        """The long names that its help shows."""
+        shown = [each for each in self._actions if each.help != argparse.SUPPRESS]
+        return [name for each in shown for name in each.option_strings if name.startswith("--")]
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -38,7 +38,7 @@ _WANTS = {
 
 
 def parse_modes(specs: Iterable[str]) -> list[mode_specs.ProxyMode]:
-    """Raises UsageError with the nearest name."""
+    """Raises UsageError with the nearest name, or all of them."""
     modes = []
     for spec in specs:
         try:
@@ -48,6 +48,8 @@ def parse_modes(specs: Iterable[str]) -> list[mode_specs.ProxyMode]:
                 spec.split(":")[0].split("@")[0], [name.rstrip(":") for name in NAMES], 1
             )
             hint = f"; did you mean {near[0]}?" if near and not spec.startswith(near[0]) else ""
+            if not near:
+                hint = f"; the modes are {', '.join(NAMES)}"
             raise UsageError(f"--mode {spec}: {exc}{hint}") from exc
     return modes
 
@@ -153,7 +155,10 @@ def _failure(server: mode_servers.ServerInstance[Any]) -> str:
 def sentence_of(exc: Exception) -> str:
     """mitmproxy's own words, on one line; an errno is said once, not thrice."""
     if isinstance(exc, OSError) and exc.errno and exc.strerror:
-        return f"{exc.strerror.partition(' with ')[0]}: {os.strerror(exc.errno)}"
+        why: object = os.strerror(exc.errno)
+        if exc.errno < 0:  # a name that is not known: getaddrinfo's numbers are its own
+            why = getattr(exc.__cause__, "strerror", None) or exc.strerror.rpartition("] ")[2]
+        return f"{exc.strerror.partition(' with ')[0]}: {why}"
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     if "Caused by:" in lines[1:-1]:
         cause = re.sub(r"^\d+: ", "", lines[lines.index("Caused by:") + 1])
