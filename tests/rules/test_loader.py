@@ -52,5 +52,5 @@ def test_what_is_refused_is_said_by_pyyamls_own_parser() -> None:
     _, problems = compose("f", "a: b: c\n")
     assert [str(each) for each in problems] == [
         "f:1:5: not YAML: mapping values are not allowed here; a text with a colon and a blank in it must "
-        "stand in quotes"
+        "stand in quotes, a mapping on lines of its own"
     ]

@@ -44,7 +44,7 @@ def test_an_id_in_two_files_is_told_with_both_places(tmp_path: Path) -> None:
     with pytest.raises(BadRules) as caught:
         load_rules([first, second])
     assert [str(each) for each in caught.value.problems] == [
-        f"{second}:3:9: the id same is taken (first in {first}:3)"
+        f"{second}:3:14: the id same is taken (first in {first}:3)"
     ]
 
 
@@ -55,8 +55,41 @@ def test_what_is_not_there_is_told_with_what_is_wrong_elsewhere(tmp_path: Path) 
         load_rules([tmp_path / "baad.yaml", tmp_path / "empty", bad])
     assert [str(each) for each in caught.value.problems] == [
         f"{tmp_path}/baad.yaml: no such file; did you mean {bad}?",
-        f"{tmp_path}/empty: no *.yaml and no *.yml in this folder",
+        f"{tmp_path}/empty: no rule file in this folder: *.yaml and *.yml are looked for",
         f"{bad}:2:1: a rule file has no 'rulez'; did you mean rules?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("x.YAML", ", and x.YAML is neither"),
+        ("deeper/x.yaml", "; folders in it are not looked into: name {folder}/deeper itself"),
+        (".x.yaml", "; .x.yaml is hidden, and so left out"),
+        ("readme.md", ""),
+    ],
+)
+def test_a_folder_says_what_it_looks_for_and_what_it_did_not_take(
+    name: str, hint: str, tmp_path: Path
+) -> None:
+    file(tmp_path, name, one_rule("r"))
+    with pytest.raises(BadRules) as caught:
+        load_rules([tmp_path])
+    looked_for = "no rule file in this folder: *.yaml and *.yml are looked for"
+    assert [each.text for each in caught.value.problems] == [looked_for + hint.format(folder=tmp_path)]
+
+
+def test_links_that_lead_nowhere(tmp_path: Path) -> None:
+    """A link to itself was said to be no such file, and suggested in its own place."""
+    loop, gone = tmp_path / "loop.yaml", tmp_path / "gone.yaml"
+    loop.symlink_to(loop)
+    gone.symlink_to("nowhere.yaml")
+    with pytest.raises(BadRules) as caught:
+        load_rules([loop, gone, tmp_path / ("x" * 300)])
+    assert [each.text for each in caught.value.problems] == [
+        "a link that leads back to itself",
+        "a link to nowhere.yaml, which is not there",
+        "cannot be read: File name too long",
     ]
 
 

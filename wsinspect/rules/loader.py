@@ -6,6 +6,8 @@ written, so nodes are made here from its events, bounded in depth, in size, and 
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,22 +38,48 @@ def files_of(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     files: dict[Path, Path] = {}
     problems: list[Problem] = []
     for path in paths:
-        if path.is_dir():
-            found = sorted(
-                each
-                for each in path.iterdir()
-                if each.suffix in SUFFIXES and not each.name.startswith(".") and each.is_file()
-            )
-            if not found:
-                problems.append(Problem(str(path), 0, 0, "no *.yaml and no *.yml in this folder"))
-        elif path.exists():
-            found = [path]
-        else:
-            found = []
-            problems.append(Problem(str(path), 0, 0, f"no such file{_neighbour(path)}"))
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+            found = _in_folder(path) if is_folder else [path]
+        except OSError as error:
+            problems.append(Problem(str(path), 0, 0, _not_there(path, error)))
+            continue
+        if not found:
+            problems.append(Problem(str(path), 0, 0, _nothing_in(path)))
         for each in found:
             files.setdefault(each.resolve(), each)
     return list(files.values()), problems
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    return sorted(
+        each
+        for each in folder.iterdir()
+        if each.suffix in SUFFIXES and not each.name.startswith(".") and each.is_file()
+    )
+
+
+def _nothing_in(folder: Path) -> str:
+    """What is looked for, and the one that comes nearest to it."""
+    hint = ""
+    for each in sorted(folder.iterdir()):
+        if each.is_dir() and not each.name.startswith("."):
+            hint = f"; folders in it are not looked into: name {each} itself"
+        elif each.suffix.lower() in SUFFIXES and each.name.startswith("."):
+            hint = f"; {each.name} is hidden, and so left out"
+        elif each.suffix.lower() in SUFFIXES and each.is_file():
+            return f"no rule file in this folder: *.yaml and *.yml are looked for, and {each.name} is neither"
+    return f"no rule file in this folder: *.yaml and *.yml are looked for{hint}"
+
+
+def _not_there(path: Path, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "a link that leads back to itself"
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return f"cannot be read: {error.strerror}"
+    if path.is_symlink():
+        return f"a link to {path.readlink()}, which is not there"
+    return f"no such file{_neighbour(path)}"
 
 
 def _neighbour(path: Path) -> str:
@@ -220,7 +248,7 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
     line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
     if "found character '\\t'" in what:
         return "; indent with spaces, not with tabs"
-    if "block scalar" in what:
+    if "block scalar" in what or "'>'" in what or "'|'" in what:
         return '; a value that begins with > or | must stand in quotes: ">1000"'
     if "scanning an alias" in what:
         return '; a text that begins with * must stand in quotes: "*/ws"'
@@ -229,7 +257,9 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
     if "cannot start any token" in what:
         return "; a text that begins with %, @ or ` must stand in quotes"
     if "mapping values are not allowed" in what:
-        return "; a text with a colon and a blank in it must stand in quotes"
+        return "; a text with a colon and a blank in it must stand in quotes, a mapping on lines of its own"
+    if "flow mapping" in what and "got ':'" in what:
+        return "; what belongs to a name stands in braces of its own: {text: {contains: x}}"
     if "flow mapping" in what and "[" in line and "$" in line:
         return '; a path with [ ] must stand in quotes between braces: {"$.list[0]": 1}'
     if "{{" in line:
