@@ -22,8 +22,9 @@ def read_expectations(given: Iterable[str], ids: Sequence[str]) -> dict[str, Pre
     for each in given:
         match = _WORD.fullmatch(each)
         if match is not None and not Path(each).exists():
+            if match[1] not in ids:
+                raise UsageError(f"--expect {each}: {_unknown(match[1], ids)}")
             found |= {match[1]: _of_word(each, match[2], match[3])}
-            _check(match[1], ids, each)
         else:
             found |= _of_file(Path(each), ids)
     return found
@@ -37,9 +38,8 @@ def _of_word(word: str, sign: str, count: str) -> Predicate:
         raise UsageError(f"--expect {word}: {error}") from None
 
 
-def _check(rule: str, ids: Sequence[str], where: str) -> None:
-    if rule not in ids:
-        raise UsageError(f"--expect {where}: there is no rule {rule!r}{did_you_mean(rule, ids)}")
+def _unknown(rule: str, ids: Sequence[str]) -> str:
+    return f"there is no rule {rule!r}{did_you_mean(rule, ids)}"
 
 
 def _of_file(path: Path, ids: Sequence[str]) -> dict[str, Predicate]:
@@ -49,13 +49,19 @@ def _of_file(path: Path, ids: Sequence[str]) -> dict[str, Predicate]:
     reading = Reading(problems=list(problems))
     found: dict[str, Predicate] = {}
     try:
-        if node is not None:
-            for rule, (_, value) in reading.entries(node, "the file", ids).items():
-                found[rule] = values_tests.number_test(reading, value, values_tests.NUMBER)
+        entries = {} if node is None else reading.entries(node, "a file of expectations")
     except Wrong as error:
         reading.wrong(error)
-    except Told:
-        pass
+        entries = {}
+    for rule, (key, value) in entries.items():
+        if rule not in ids:
+            reading.say(key.place, _unknown(rule, ids))
+        try:
+            found[rule] = values_tests.number_test(reading, value, values_tests.NUMBER)
+        except Wrong as error:
+            reading.wrong(error)
+        except Told:
+            pass
     if reading.problems:
         raise BadRules(sorted(reading.problems))
     return found
