@@ -429,6 +429,8 @@ class ConnectionRules:
                 keep_out(rule, turn)
             self._fail(rule, error)
             return False
+        if rule.spares and not any(did):
+            return False
         self._acted(rule, did, turn.hits)
         return True
 

@@ -127,6 +127,8 @@ class Rule:
     """Its actions, by what comes."""
     always: bool = field(init=False)
     """It acts on each of its matches."""
+    spares: bool = field(init=False)
+    """Where none of its actions says that it did something, it has not acted."""
 
     def __post_init__(self) -> None:
         parts = self.condition.value if isinstance(self.condition, All) else (self.condition,)
@@ -135,6 +137,8 @@ class Rule:
         acting = {on: tuple(each for each in self.actions if self._acts(each, on)) for on in _ONS}
         object.__setattr__(self, "acting", acting)
         object.__setattr__(self, "always", self.often == Often())
+        spares = bool(self.actions) and not self.captures and all(each.spares for each in self.actions)
+        object.__setattr__(self, "spares", spares)
 
     def _acts(self, action: Action, on: On) -> bool:
         narrowed = self.narrow is not None and not action.everywhere

@@ -230,6 +230,8 @@ async def test_a_message_is_changed(rig: Rig, case: Change) -> None:
         events = await pair.over()
         found = verdicts(events, pair.rule)
         acted = [each for each in case.sent if not (case.name == "redact" and each == "no secret")]
+        if case.name == "slicer":
+            acted = acted[:1]  # from then on it lasts
         assert len(found) == len(acted)
         assert {each.outcome for each in found} <= {case.outcome, PASSED}
         assert any(each.outcome is case.outcome for each in found)

@@ -216,9 +216,7 @@ async def test_a_toxic_spares_the_connections_that_its_toxicity_leaves_out(rig: 
         await pair.still_works()
         events = await pair.over()
         for word in TOXICS:
-            [judged] = verdicts(events, f"calm-{word}-{side.word}")
-            assert [each.did for each in judged.hits] == [[]] * len(TOXICS)
-            assert (judged.outcome, judged.delay_ms) == (Outcome.PASSED, 0)
+            assert verdicts(events, f"calm-{word}-{side.word}") == []
         assert not [each for each in facts(events, Ended) if each.how is How.INSPECTOR]
 
     await rig.everywhere("calm", check)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.rules.actions.make import action, did, plan_of
 from tests.rules.talk import FakeTalk
+from tests.rules.world import World
 from wsinspect.model import Opcode, Side
 from wsinspect.model.plans import BOTH, LimitData, Reset, Slice, SlowClose, Stall, Throttle
 from wsinspect.rules.actions import GROUPS, On
@@ -128,3 +129,37 @@ def test_toxicity_is_drawn_once_for_each_connection(word: str) -> None:
 def test_no_toxicity_at_all() -> None:
     act = action("latency", latency=5, toxicity=0.0)
     assert all(plan_of(FakeTalk(rng=random.Random(n)).turn("x", S), act).delay_ms == 0 for n in range(20))
+
+
+# ------------------------------------------------------------------------------------ what counts as a hit
+
+
+def hits(world: World, *sides: Side) -> list[int]:
+    """How many rules hit each of these messages."""
+    plans = [world.text(side, "x") for side in sides]
+    return [0 if plan is None else len(plan.hits) for plan in plans]
+
+
+def test_latency_does_not_even_look_at_the_other_direction() -> None:
+    """Its rows were marked, and its hits counted, where it did nothing."""
+    world = World("- {id: r, then: [latency: {latency: 100, stream: upstream}]}")
+    assert hits(world, C, S, C) == [1, 0, 1]
+    assert world.ruleset.hits.acted == {"r": 2}
+    assert (world.rules.watch(C).data, world.rules.watch(S).data) == (True, False)
+    both = World("- {id: r, then: [{latency: {latency: 9, stream: upstream}}, latency: 9]}")
+    assert hits(both, C, S) == [1, 1]
+    tagged = World("- {id: r, then: [{latency: 9}, tag: t]}")
+    assert hits(tagged, C, S) == [1, 1]
+
+
+def test_a_toxic_that_spares_the_connection_is_no_hit() -> None:
+    world = World("- {id: r, then: [latency: {latency: 100, toxicity: 0}]}")
+    assert hits(world, S, S) == [0, 0]
+    assert world.ruleset.hits.acted == {}
+
+
+def test_a_toxic_of_the_stream_hits_once_and_whoever_sent_the_message() -> None:
+    world = World("- {id: r, when: {from: client, text: x}, then: [bandwidth: 64]}")
+    assert hits(world, C, C, S) == [1, 0, 0]
+    kept = World("- {id: r, capture: {all: $}, when: {text: x}, then: [bandwidth: 64]}")
+    assert hits(kept, C, C) == [1, 1]

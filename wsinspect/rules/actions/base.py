@@ -20,6 +20,7 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from wsinspect.model import Side
 from wsinspect.rules.fields import Field
 from wsinspect.rules.template import Expression, Template, Value
 
@@ -70,6 +71,8 @@ class Action:
     must not slip out in a ping or a header."""
     terminal: ClassVar[bool] = False
     """Nothing may follow it in `then`."""
+    spares: ClassVar[bool] = False
+    """It leaves many matches alone by design, and those are no hits of a rule that does nothing else."""
     private: ClassVar[bool] = False
     """It can keep a message, or part of one, out of the capture: see `is_private()`."""
     needs_python: ClassVar[bool] = False
@@ -88,6 +91,15 @@ class Action:
     def acts_on(self) -> On:
         """What this action, with its fields, acts on."""
         return self.on
+
+    def acts_on_sides(self) -> tuple[Side, ...]:
+        """Whose messages this action, with its fields, acts on."""
+        return tuple(Side)
+
+    @property
+    def other_side(self) -> str:
+        """What is written where it is to act on the other side's messages; empty where it acts on both."""
+        return ""
 
     def is_private(self) -> bool:
         """Whether this action, with its fields, keeps something of messages out of the capture."""

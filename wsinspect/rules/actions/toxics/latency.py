@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wsinspect.model import Side
 from wsinspect.rules.actions import words
 from wsinspect.rules.actions.base import On
 from wsinspect.rules.actions.toxics.toxic import COMMON, Toxic, milliseconds
@@ -28,6 +29,13 @@ class Latency(Toxic):
     def check(self) -> None:
         if not self.latency and not self.jitter:
             raise ValueError("neither latency nor jitter: nothing would be delayed")
+
+    def acts_on_sides(self) -> tuple[Side, ...]:
+        return (self.sender,)
+
+    @property
+    def other_side(self) -> str:
+        return f"stream: {'downstream' if self.stream == 'upstream' else 'upstream'}"
 
     def effect(self) -> str:
         low, high = max(0, self.latency - self.jitter), self.latency + self.jitter

@@ -30,6 +30,7 @@ class Toxic(Action):
 
     on = On.TRAFFIC
     once = True
+    spares = True
 
     stream: str
     toxicity: float
