@@ -55,7 +55,7 @@ def test_check_of_a_folder_of_broken_files(capsys: pytest.CaptureFixture[str]) -
     told = [re.fullmatch(rf"({BROKEN}/[^:]+):[1-9]\d*:[1-9]\d*: \S.*", line) for line in lines]
     assert None not in told, lines[told.index(None)]
     assert {each[1] for each in told if each} == set(map(str, BROKEN_FILES))
-    assert f"{BROKEN}/ids.yaml:4:5: the id same is taken (first in line 3)" in lines
+    assert f"{BROKEN}/ids.yaml:4:10: the id same is taken (first in line 3)" in lines
     assert last == f"wsinspect: {len(lines)} mistakes in {len(BROKEN_FILES)} files"
 
 
@@ -188,7 +188,7 @@ def test_what_is_expected_in_a_file(
     expect.write_text("gon: 2\npings: many\n")
     assert main(["rules", "test", str(good), str(capture), "--expect", str(expect)]) == 2
     err = capsys.readouterr().err
-    assert "expect.yaml:1:1: the file has no 'gon'; did you mean gone?" in err
+    assert "expect.yaml:1:1: there is no rule 'gon'; did you mean gone?" in err
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Names of `{{…}}` that nothing defines: each told at its place, none told for another rule's mistake."""
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from wsinspect.errors import BadRules
-from wsinspect.rules.loading import load_text
+from wsinspect.rules.loading import load_rules, load_text
 
 
 def problems(text: str) -> list[str]:
@@ -76,3 +77,85 @@ def test_a_template_in_a_variable_is_warned_of() -> None:
     (warning,) = rules.warnings
     assert (warning.line, warning.column) == (2, 16)
     assert "is not filled in here" in warning.text
+
+
+# ------------------------------------------------------------------------------- beside other mistakes
+
+
+def test_names_are_checked_in_rules_that_have_other_mistakes() -> None:
+    """They were told after the first mistakes had been put right."""
+    text = """
+        vars: {token: abc, broken: yes}
+        rules:
+          - {id: a, then: [note: "{{tokn}} {{broken}}", delya: 5ms]}
+          - {id: a, when: {captured: {b: 1}, counter: {aa: 1}, txt: x}, then: [drop]}
+    """
+    assert problems(text) == [
+        """2:28: 'yes': write true, or "yes" in quotes for the text""",
+        "4:26: {{tokn}}: nothing defines tokn; did you mean token?",
+        "4:49: there is no action 'delya'; did you mean delay?",
+        "5:10: the id a is taken (first in line 4)",
+        "5:31: captured: nothing captures 'b'",
+        "5:48: counter: there is no rule 'aa'; did you mean a?",
+        "5:56: `when` has no 'txt'; did you mean text?",
+    ]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "- name: x\n  then: [drop]",
+        "- then: [drop]",
+        "- drop",
+        "- {id: {x: 1}, then: []}",
+    ],
+)
+def test_a_rule_that_could_be_meant_is_not_called_unknown(mistake: str) -> None:
+    text = "rules:\n- {id: r, when: {counter: {x: 1}}, then: []}\n" + mistake
+    test = "tests:\n- {name: t, enable: x}"
+    assert problems(f"{text}\n{test}")
+    assert not [each for each in problems(f"{text}\n{test}") if "no rule" in each]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "capture: $.x",
+        "captrue: {x: $.x}",
+        "then: [capture: {x: $.x}]",
+        "when: {capture: {x: $.x}}",
+        "capture: {x: nowhere}",
+        "capture: {y: $.y}\n  capture: {x: $.x}",
+    ],
+)
+def test_a_value_that_could_be_meant_is_not_called_unknown(mistake: str) -> None:
+    found = problems(f"rules:\n- id: a\n  {mistake}\n- {{id: b, when: {{captured: {{x: 1}}}}, then: []}}")
+    assert found
+    assert not [each for each in found if "nothing" in each and "counts" not in each]
+
+
+def test_another_file_that_cannot_be_read_could_define_anything(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("version: 1\nrules: [")
+    (tmp_path / "b.yaml").write_text(
+        "version: 1\n"
+        "rules:\n"
+        '- {id: r, when: {captured: {x: 1}, counter: {q: 1}, url: "ws://{{y}}"}, then: [note: "{{z}}"]}\n'
+        "tests: [{name: t, enable: q}]\n"
+    )
+    with pytest.raises(BadRules) as caught:
+        load_rules([tmp_path])
+    assert [f"{Path(each.file).name}:{each.line}" for each in caught.value.problems] == [
+        "a.yaml:2",
+        "b.yaml:4",
+    ]
+    assert caught.value.problems[1].text == "this file has no rule 'q'"
+
+
+def test_a_template_in_another_file_is_told_at_the_action(tmp_path: Path) -> None:
+    (tmp_path / "body.txt").write_text("{{nobody}}")
+    text = "version: 1\nrules: [{id: r, then: [payload: {file: body.txt, template: true}]}]"
+    with pytest.raises(BadRules) as caught:
+        load_text(text, folder=tmp_path)
+    assert [str(each) for each in caught.value.problems] == [
+        "rules.yaml:2:24: {{nobody}}: nothing defines nobody"
+    ]

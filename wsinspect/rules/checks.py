@@ -6,71 +6,56 @@ from collections.abc import Sequence
 
 from wsinspect.errors import did_you_mean
 from wsinspect.rules.conditions import After, All, Condition
-from wsinspect.rules.conditions.conversation import Captured, Counter
-from wsinspect.rules.marked import Node, Place, scalars_in
-from wsinspect.rules.reach import FRAMES
+from wsinspect.rules.marked import Scalar
 from wsinspect.rules.reading import Reading
 from wsinspect.rules.rule import Rule
-from wsinspect.rules.template import Expression, TemplateError, check_names
+from wsinspect.rules.template import TemplateError, check_names
 
 
 def check(reading: Reading, rules: Sequence[Rule]) -> None:
-    """Tell all of it."""
-    _ids(reading, rules)
-    _names(reading, rules)
+    """Tell all of it. `rules`: those that are right; names are checked in the others too."""
+    _ids(reading)
+    if not reading.defined.values_unclear:
+        _values(reading)
+    if not reading.defined.ids_unclear:
+        _counters(reading)
     _hidden(reading, rules)
 
 
-def _ids(reading: Reading, rules: Sequence[Rule]) -> None:
-    first: dict[str, Rule] = {}
-    for rule in rules:
-        before = first.setdefault(rule.id, rule)
-        if before is not rule:
+def _ids(reading: Reading) -> None:
+    first: dict[str, Scalar] = {}
+    for written in reading.defined.rules:
+        before = first.setdefault(written.text, written)
+        if before is not written:
             where = f"line {before.place.line}"
-            if before.place.file != rule.place.file:
+            if before.place.file != written.place.file:
                 where = f"{before.place.file}:{before.place.line}"
-            reading.say(rule.place, f"the id {rule.id} is taken (first in {where})")
+            reading.say(written.place, f"the id {written.text} is taken (first in {where})")
 
 
-def _names(reading: Reading, rules: Sequence[Rule]) -> None:
-    """Names of `{{…}}`, of `captured` and of `counter` that nothing defines."""
-    known = {*reading.vars, *reading.captured}
-    fixed = {name: value for name, value in reading.vars.items() if name not in reading.captured}
-    for rule in rules:
-        for expression in rule.expressions():
-            try:
-                check_names([expression], known, fixed)
-                if not expression.name and not rule.reach & FRAMES:
-                    sentence = (
-                        f"{{{{{expression.source}}}}}: the rule sees no message that it could come from"
-                    )
-                    raise TemplateError(expression.source, expression.position, sentence)
-            except TemplateError as error:
-                reading.say(_place_of(expression, reading.nodes[rule.id]) or rule.place, error.sentence)
-        for condition in rule.conditions():
-            wanted, defined, what = _asked(condition, known, reading.ids)
-            for name in wanted:
-                if name not in defined:
-                    hint = did_you_mean(name, defined)
-                    reading.say(rule.place, f"rule {rule.id}: {what} {name!r}{hint}")
+def _values(reading: Reading) -> None:
+    """Names of `{{…}}` and of `captured`."""
+    defined = reading.defined
+    known = {*reading.vars, *defined.vars, *defined.captured}
+    fixed = {name: value for name, value in reading.vars.items() if name not in defined.captured}
+    for place, expression in reading.asked:
+        try:
+            check_names([expression], known, fixed)
+        except TemplateError as error:
+            reading.say(place, error.sentence)
+    for name in reading.captured_asked:
+        if name.text not in known:
+            reading.say(
+                name.place, f"captured: nothing captures {name.text!r}{did_you_mean(name.text, known)}"
+            )
 
 
-def _place_of(expression: Expression, node: Node) -> Place | None:
-    """Where in the rule the expression stands; None where it comes out of another file."""
-    for scalar in scalars_in(node):
-        if "{{" in scalar.text and expression.source in scalar.text:
-            return scalar.place
-    return None
-
-
-def _asked(condition: Condition, known: set[str], ids: set[str]) -> tuple[Sequence[str], set[str], str]:
-    match condition:
-        case Captured():
-            return list(condition.value), known, "nothing captures"
-        case Counter():
-            return list(condition.value), ids, "`counter` asks for a rule that is not there,"
-        case _:
-            return (), set(), ""
+def _counters(reading: Reading) -> None:
+    ids = reading.defined.ids
+    for name in reading.rules_asked:
+        if name.text not in ids:
+            near = did_you_mean(name.text, ids)
+            reading.say(name.place, f"counter: there is no rule {name.text!r}{near}")
 
 
 def _hidden(reading: Reading, rules: Sequence[Rule]) -> None:

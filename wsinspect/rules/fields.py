@@ -13,6 +13,8 @@ import keyword
 from dataclasses import dataclass, field
 from typing import Any
 
+from wsinspect.rules.text_forms import Form
+
 
 class Type(enum.Enum):
     """What a value may be, and what it becomes."""
@@ -121,6 +123,8 @@ class Type(enum.Enum):
     # What inner tests are made of.
     VALUE = "any value of YAML"
     """as JSON has it; no templates"""
+    RULE_IDS = "rule of this file, or a list of them"
+    """becomes tuple[str, ...]"""
     TEXT_VALUES = "mapping of names to texts"
     """becomes dict[str, str]"""
     MESSAGES = "list of messages"
@@ -148,6 +152,8 @@ class Field:
     words: tuple[str, ...] = field(default=())
     low: float | None = None
     high: float | None = None
+    form: Form | None = None
+    """What the texts always look like that a test of texts is about."""
 
     @property
     def attribute(self) -> str:

@@ -16,7 +16,12 @@ TEST_FIELDS: tuple[Field, ...] = (
     Field("headers", Type.TEXT_VALUES, "Headers of its request.", default=None),
     Field("client", Type.TEXT, "The client's IP address.", default="127.0.0.1"),
     Field("subprotocol", Type.TEXT, "The subprotocol that client and server agree on.", default=None),
-    Field("enable", Type.TEXTS, "Rules that the file has switched off, and the test wants on.", default=()),
+    Field(
+        "enable",
+        Type.RULE_IDS,
+        "Rules that the file has switched off, and the test wants on.",
+        default=(),
+    ),
     Field("handshake", Type.EXPECT_HANDSHAKE, "What comes of the request.", default=None),
     Field("answer", Type.ANSWER, "The server's answer, where it is not a plain 101.", default=None),
     Field("opening", Type.EXPECT, "What comes of the opening.", default=None),
@@ -49,7 +54,7 @@ EXPECT_FIELDS: tuple[Field, ...] = (
     Field("sent", Type.SENT, "What is sent beside it, in order; all of it.", default=None),
     Field("closes", Type.CLOSE, "A Close frame is sent.", default=None),
     Field("effects", Type.TEXTS, f"What else happens, in order: {', '.join(EFFECT_WORDS)}.", default=None),
-    Field("hits", Type.TEXTS, "The rules that act on it, in order; all of them.", default=None),
+    Field("hits", Type.RULE_IDS, "The rules that act on it, in order; all of them.", default=None),
     Field("tags", Type.TEXTS, "The tags that it gets.", default=None),
     Field("notes", Type.TEXTS, "The notes that it gets.", default=None),
     Field("captured", Type.TEXT, "The text that the capture has in its place.", default=None),
@@ -65,7 +70,7 @@ HANDSHAKE_FIELDS: tuple[Field, ...] = (
     Field("removes", Type.TEXTS, "Headers that are taken out.", default=None),
     Field("strips", Type.TEXTS, "Extensions that are taken out.", default=None),
     Field("delay", Type.DELAY_TEST, "How long it is held back.", default=None),
-    Field("hits", Type.TEXTS, "The rules that act on it, in order; all of them.", default=None),
+    Field("hits", Type.RULE_IDS, "The rules that act on it, in order; all of them.", default=None),
 )
 
 ANSWER_FIELDS: tuple[Field, ...] = (

@@ -22,7 +22,7 @@ from wsinspect.rules.inner_fields import (
     WORDS,
 )
 from wsinspect.rules.marked import Items, Node, Place, Scalar, kind_of
-from wsinspect.rules.reading import Reading, Told, Wrong
+from wsinspect.rules.reading import Reading, Told, Wrong, meant_in
 from wsinspect.wire.close_codes import encode_close
 
 MAX_TESTS = 1000
@@ -100,8 +100,8 @@ class InnerTest:
     messages: tuple[InnerMessage, ...] = ()
 
 
-def read_tests(reading: Reading, node: Node, file: int, ids: Sequence[str]) -> list[InnerTest]:
-    """The tests that are right; what is wrong is told. `ids`: of the file's rules."""
+def read_tests(reading: Reading, node: Node, file: int) -> list[InnerTest]:
+    """The tests that are right; what is wrong is told."""
     if not isinstance(node, Items):
         reading.say(node.place, f"tests: a list is wanted (- name: …), not {kind_of(node)}")
         return []
@@ -117,26 +117,8 @@ def read_tests(reading: Reading, node: Node, file: int, ids: Sequence[str]) -> l
             continue
         except Told:
             continue
-        _check_ids(reading, item.place, given, ids)
         found.append(InnerTest(item.place, file, **{name.replace("-", "_"): given[name] for name in given}))
     return found
-
-
-def _check_ids(reading: Reading, place: Place, given: Mapping[str, Any], ids: Sequence[str]) -> None:
-    from wsinspect.errors import did_you_mean
-
-    wanted = list(given.get("enable", ()))
-    expects = [
-        given.get("handshake"),
-        given.get("opening"),
-        *(each.expect for each in given.get("messages", ())),
-    ]
-    for expected in expects:
-        if expected is not None:
-            wanted += expected.fields.get("hits", ())
-    for name in wanted:
-        if name not in ids:
-            reading.say(place, f"this file has no rule {name!r}{did_you_mean(name, ids)}")
 
 
 def read(reading: Reading, node: Node, field: Field) -> Any:
@@ -171,8 +153,9 @@ def _object(reading: Reading, node: Node, what: str, fields: Sequence[Field]) ->
             reading.say(error.place, f"{key.text}: {error.text}")
         except Told:
             pass
-    missing = [each.name for each in fields if each.default is REQUIRED and each.name not in entries]
-    if missing:
+    meant = meant_in(node, by_name)
+    missing = [f"`{each.name}`" for each in fields if each.default is REQUIRED and each.name not in meant]
+    if missing and "" not in meant:
         reading.say(node.place, f"{what} wants {' and '.join(missing)}")
     if len(reading.problems) > told:
         raise Told

@@ -11,7 +11,8 @@ from wsinspect.errors import BadRules, Problem
 from wsinspect.rules import checks, values
 from wsinspect.rules.inner_reading import InnerTest, read_tests
 from wsinspect.rules.loader import compose, files_of, load_file
-from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, kind_of, scalars_in
+from wsinspect.rules.marked import Items, Node, Place, Scalar, kind_of, scalars_in
+from wsinspect.rules.names import defined_by, unclear
 from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.rule_reading import FILE_FIELDS, MAX_RULES, read_rule
@@ -52,6 +53,9 @@ def _set(
     sources: Sequence[Source], problems: Sequence[Problem], allow_python: bool, paths: tuple[Path, ...]
 ) -> RuleSet:
     reading = Reading(allow_python, list(problems))
+    defined = [unclear() if source.problems else defined_by(source.root) for source in sources]
+    for each in [*defined, *([unclear()] if problems else [])]:
+        reading.defined.add(each)
     entries = [_entries(reading, source) for source in sources]
     seeds = [
         _head(reading, source, found) for source, found in zip(sources, entries, strict=True)
@@ -59,12 +63,10 @@ def _set(
     rules: list[Rule] = []
     tests: list[InnerTest] = []
     for number, (source, found) in enumerate(zip(sources, entries, strict=True)):
-        reading.folder = source.folder
-        own = _rules(reading, found, number)
-        rules += own
+        reading.folder, reading.own = source.folder, defined[number]
+        rules += _rules(reading, found, number)
         if "tests" in found:
-            # Of a rule that is wrong, and so not here, a test may speak all the same.
-            tests += read_tests(reading, found["tests"][1], number, _ids_of(found))
+            tests += read_tests(reading, found["tests"][1], number)
     checks.check(reading, rules)
     if reading.problems:
         raise BadRules(_in_order(reading.problems, sources))
@@ -118,25 +120,20 @@ def _head(reading: Reading, source: Source, found: Entries) -> int | None:
         try:
             value = values.read(reading, found[field.name][1], field)
         except Wrong as error:
-            text = "this wsinspect knows version 1" if field.name == "version" else error.text
+            quoted = isinstance(node := found[field.name][1], Scalar) and node.style
+            text = error.text
+            if field.name == "version" and not quoted:
+                text = "this wsinspect knows version 1"
             reading.say(error.place, f"{field.name}: {text}")
             continue
-        except Told:
-            continue
+        except Told as error:
+            value = error.partial
         if field.name == "vars":
             reading.vars |= value
             _warn_of_templates(reading, found[field.name][1])
         elif field.name == "seed":
             seed = value
     return seed if isinstance(seed, int) else None
-
-
-def _ids_of(found: Entries) -> list[str]:
-    """The ids of a file's rules, also of those that are wrong."""
-    node = found["rules"][1] if "rules" in found else None
-    items = node.items if isinstance(node, Items) else ()
-    pairs = (pair for item in items if isinstance(item, Pairs) for pair in item.pairs)
-    return [value.text for key, value in pairs if key.text == "id" and isinstance(value, Scalar)]
 
 
 def _warn_of_templates(reading: Reading, node: Node) -> None:

@@ -65,6 +65,11 @@ def kind_of(node: Node) -> str:
             return "a mapping"
 
 
+def keys_of(node: Node) -> tuple[Scalar, ...]:
+    """The names of a mapping; none of anything else."""
+    return tuple(key for key, _ in node.pairs) if isinstance(node, Pairs) else ()
+
+
 def scalars_in(node: Node) -> Iterator[Scalar]:
     """All texts of the node, names and values, in the order of the file."""
     match node:

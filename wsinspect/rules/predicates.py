@@ -68,6 +68,10 @@ class Predicate:
         """Texts one of which occurs in every text that it holds for; None where nothing is known."""
         return None
 
+    def starts(self) -> tuple[str, ...]:
+        """Every text that it holds for begins with one of these; with "" where nothing is known."""
+        return ("",)
+
     def exactly(self) -> tuple[Any, ...] | None:
         """All values that it can hold for, where they are few and known at load."""
         return None
@@ -110,6 +114,9 @@ class Equals(Predicate):
 
     def literals(self) -> tuple[str, ...] | None:
         return (self.value,) if isinstance(self.value, str) else None
+
+    def starts(self) -> tuple[str, ...]:
+        return self.literals() or ("",)
 
     def exactly(self) -> tuple[Any, ...] | None:
         return (self.value,)
@@ -208,6 +215,9 @@ class Regex(Predicate):
     def explain(self) -> str:
         return f"matches /{self.text}/"
 
+    def starts(self) -> tuple[str, ...]:
+        return (regexes.regex_start(self.text),)
+
 
 class Glob(Predicate):
     """The whole text, with `*` and `?`."""
@@ -229,6 +239,9 @@ class Glob(Predicate):
     def literals(self) -> tuple[str, ...] | None:
         found = max(regexes.glob_literals(self.text), key=len, default="")
         return (found,) if found and not self._fold else None
+
+    def starts(self) -> tuple[str, ...]:
+        return ("" if self._fold else regexes.glob_start(self.text),)
 
 
 class OneOf(Predicate):
@@ -257,6 +270,9 @@ class OneOf(Predicate):
 
     def literals(self) -> tuple[str, ...] | None:
         return _joined(each.literals() for each in self.predicates)
+
+    def starts(self) -> tuple[str, ...]:
+        return tuple(text for each in self.predicates for text in each.starts())
 
     def exactly(self) -> tuple[Any, ...] | None:
         return _joined(each.exactly() for each in self.predicates)
@@ -294,6 +310,10 @@ class AllOf(Predicate):
     def literals(self) -> tuple[str, ...] | None:
         found = [each for each in (one.literals() for one in self.predicates) if each]
         return max(found, key=lambda texts: min(map(len, texts)), default=None)
+
+    def starts(self) -> tuple[str, ...]:
+        found = (each.starts() for each in self.predicates)
+        return max(found, key=lambda texts: min(map(len, texts), default=0), default=("",))
 
     def exactly(self) -> tuple[Any, ...] | None:
         found = [each for each in (one.exactly() for one in self.predicates) if each is not None]

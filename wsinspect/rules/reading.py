@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsinspect.errors import Problem, did_you_mean
-from wsinspect.rules.marked import Node, Pairs, Place, Scalar, kind_of
+from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, keys_of, kind_of, scalars_in
+from wsinspect.rules.template import Expression
 
 
 class Wrong(Exception):
@@ -23,6 +25,36 @@ class Wrong(Exception):
 class Told(Exception):
     """Something is wrong with a value, and it was said."""
 
+    def __init__(self, partial: Any = None) -> None:
+        """`partial`: what of a mapping is right."""
+        super().__init__()
+        self.partial = partial
+
+
+@dataclass(slots=True)
+class Defined:
+    """The names that one file defines, or several do; found by `names.defined_by`."""
+
+    rules: list[Scalar] = field(default_factory=list)
+    """Their ids, in order; one may come twice."""
+    captured: set[str] = field(default_factory=set)
+    vars: set[str] = field(default_factory=set)
+    ids_unclear: bool = False
+    """There may be rules of other names: something could not be made out, as is told."""
+    values_unclear: bool = False
+    """As much of variables and captured values."""
+
+    @property
+    def ids(self) -> set[str]:
+        return {each.text for each in self.rules}
+
+    def add(self, other: Defined) -> None:
+        self.rules += other.rules
+        self.captured |= other.captured
+        self.vars |= other.vars
+        self.ids_unclear |= other.ids_unclear
+        self.values_unclear |= other.values_unclear
+
 
 @dataclass(slots=True)
 class Reading:
@@ -35,12 +67,22 @@ class Reading:
     """Of all files, the later ones first; known before the first rule is read."""
     folder: Path = field(default_factory=Path)
     """Of the file that is read."""
-    ids: set[str] = field(default_factory=set)
-    """Of all rules, those with mistakes in them too."""
-    captured: set[str] = field(default_factory=set)
-    """What any rule captures, those with mistakes in them too."""
-    nodes: dict[str, Node] = field(default_factory=dict)
-    """Rules as they were written, by id."""
+    defined: Defined = field(default_factory=Defined)
+    """By all files."""
+    own: Defined = field(default_factory=Defined)
+    """By the file that is read."""
+    asked: list[tuple[Place, Expression]] = field(default_factory=list)
+    """The `{{…}}` of all rules, those with mistakes in them too."""
+    captured_asked: list[Scalar] = field(default_factory=list)
+    """The names under `captured`."""
+    rules_asked: list[Scalar] = field(default_factory=list)
+    """The names under `counter`."""
+
+    def ask(self, node: Node, expressions: Iterable[Expression]) -> None:
+        """These stand in the node, or in a file that it names."""
+        for each in expressions:
+            texts = (one for one in scalars_in(node) if "{{" in one.text and each.source in one.text)
+            self.asked.append((next(texts, node).place, each))
 
     def say(self, place: Place, text: str) -> None:
         self.problems.append(Problem(place.file, place.line, place.column, text))
@@ -65,7 +107,8 @@ class Reading:
         """
         if not isinstance(node, Pairs):
             wanted = f"{what} is a mapping (name: value)" if what else "a mapping (name: value) is wanted"
-            raise Wrong(node, f"{wanted}, not {kind_of(node)}")
+            hint = "; a list of rules stands under rules:" if what == "a rule file" else ""
+            raise Wrong(node, f"{wanted}, not {kind_of(node)}{hint if isinstance(node, Items) else ''}")
         names = None if known is None else list(known)
         found: dict[str, tuple[Scalar, Node]] = {}
         for key, value in node.pairs:
@@ -84,7 +127,24 @@ def _unknown_hint(word: str, names: list[str]) -> str:
     name, colon, rest = word.partition(":")
     if colon and name in names and rest:
         return f"; a blank belongs behind the colon: {name}: {rest}"
-    near = did_you_mean(word, names)
+    if not names:
+        return ": it takes nothing"
+    longer = next((each for each in names if word in re.split("[-_]", each)), None)
+    near = f"; did you mean {longer}?" if longer else did_you_mean(word, names)
     if near or len(names) > 24:
         return near
     return f"; it can have {', '.join(names)}"
+
+
+def meant(key: str, known: Collection[str], hints: Mapping[str, str] | None = None) -> str:
+    """The one of the known keys that it is, or that `Reading.entries` says it should be; empty: none."""
+    if key in known:
+        return key
+    said = (hints or {}).get(key) or _unknown_hint(key, list(known))
+    name = said.removeprefix("; did you mean ").removeprefix("; write ").removesuffix("?").partition(":")[0]
+    return name if name in known else ""
+
+
+def meant_in(node: Node, known: Collection[str], hints: Mapping[str, str] | None = None) -> set[str]:
+    """The known keys that a mapping has, the misspelt ones too: that one is missing need not be told then."""
+    return {meant(key.text, known, hints) for key in keys_of(node)}

@@ -92,6 +92,15 @@ def finder(pattern: Pattern) -> Finder:
     return find
 
 
+_ANCHORED = re.compile(r"\^([\w/:]+)(?![\w/:?*{])")
+
+
+def regex_start(text: str) -> str:
+    """What all that the pattern is found in begins with, where that is plain to see."""
+    found = None if "|" in text else _ANCHORED.match(text)
+    return found[1] if found else ""
+
+
 # ------------------------------------------------------------------------------------------------- globs
 
 
@@ -134,6 +143,12 @@ def glob_parts(text: str) -> list[str]:
 def glob_literals(text: str) -> list[str]:
     """The texts that all must occur in what the glob matches."""
     return [part.removeprefix("\0") for part in glob_parts(text) if part not in ("*", "?")]
+
+
+def glob_start(text: str) -> str:
+    """What all that the glob matches begins with."""
+    first = next(iter(glob_parts(text)), "*")
+    return "" if first in ("*", "?") else first.removeprefix("\0")
 
 
 def glob_regex(text: str, *, fold: bool = False) -> Pattern:

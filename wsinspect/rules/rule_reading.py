@@ -9,21 +9,26 @@ from typing import Any
 from wsinspect.errors import did_you_mean
 from wsinspect.rules import values
 from wsinspect.rules.actions import ACTIONS, Action, On
-from wsinspect.rules.conditions import All, Condition, From, KindIs
+from wsinspect.rules.conditions import CONDITIONS, All, Condition, From, KindIs
 from wsinspect.rules.fields import REQUIRED, Field, Type
-from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, kind_of, written
+from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, keys_of, kind_of, written
 from wsinspect.rules.reach import (
     CONTROL,
     DATA,
     EVERYWHERE,
+    FRAMES,
     OPEN,
     REQUEST,
     RESPONSE,
+    Kind,
     reach_of,
+    sides_in,
 )
+from wsinspect.rules.reach import reach as reach_from
 from wsinspect.rules.reach import words as reach_words
-from wsinspect.rules.reading import Reading, Told, Wrong
+from wsinspect.rules.reading import Reading, Told, Wrong, meant_in
 from wsinspect.rules.rule import RULE_FIELDS, Often, Rule, ordinal
+from wsinspect.rules.template import Expression
 
 FILE_FIELDS: tuple[Field, ...] = (
     Field("version", Type.INT, "Of this language: 1.", low=1, high=1),
@@ -39,7 +44,8 @@ MAX_RULES = 10_000
 
 _ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,99}", re.ASCII)
 
-_RULE_HINTS = {
+RULE_NAMES = [each.name for each in RULE_FIELDS]
+RULE_HINTS = {
     **dict.fromkeys(("if", "match", "condition", "conditions"), "; write when"),
     **dict.fromkeys(("do", "action", "actions"), "; write then"),
     "name": "; write id",
@@ -51,70 +57,95 @@ _RULE_HINTS = {
 
 
 def read_rule(reading: Reading, node: Node, file: int) -> Rule | None:
-    """The rule, or None where something about it is wrong; that is told."""
-    told = len(reading.problems)
+    """The rule, or None where something about it is wrong; that is told, all of it."""
+    told, asked = len(reading.problems), len(reading.asked)
     try:
-        entries = reading.entries(node, "a rule", [each.name for each in RULE_FIELDS], _rule_hints(node))
+        entries = reading.entries(node, "a rule", RULE_NAMES, _rule_hints(node))
     except Wrong as error:
         reading.wrong(error)
         return None
-    found = _read_fields(reading, entries, RULE_FIELDS, skip=("then",))
-    rule_id = found.get("id", "")
-    if "id" not in entries and not _misspelt(node, "id"):
-        reading.say(node.place, "a rule wants an id: write id: NAME")
-    elif rule_id and not _ID.fullmatch(rule_id):
-        place = entries["id"][1].place
-        reading.say(place, f"{rule_id!r} is no id: letters, digits, _, . and -, at most 100 of them")
-    _note(reading, node, entries, rule_id)
-    actions = read_actions(reading, entries["then"][1], rule_id) if "then" in entries else ()
-    if "then" not in entries and not found.get("capture") and not _misspelt(node, "then"):
-        hint = "" if "when" in entries else " and when: {…}"
-        reading.say(node.place, f"a rule wants then: [ACTION, …]{hint}; then: [] only counts its matches")
-    if len(reading.problems) > told:
+    found, partial = _read_fields(reading, entries)
+    _check_keys(reading, node, entries, found)
+    actions = read_actions(reading, entries["then"][1], found.get("id", "")) if "then" in entries else ()
+    often = Often(**{name: found[name] for name in _OFTEN if name in found})
+    _check_often(reading, often, entries)
+    condition: Condition = found.get("when") or partial or All(())
+    place = entries["when"][0].place if "when" in entries else node.place
+    unread = "when" in entries and "when" not in found
+    partly = unread or any(key.text not in RULE_NAMES for key in keys_of(node))
+    reaches = _reach(reading, condition, actions, place, partly=partly)
+    if reaches is not None:
+        seen = reaches[0] if len(reading.problems) == told else condition.reach
+        _check_places(reading, reading.asked[asked:], seen)
+    if reaches is None or len(reading.problems) > told:
         return None
-    return _build(reading, node, entries, found, actions, file)
-
-
-def _misspelt(node: Node, name: str) -> bool:
-    """It has been told that one of the keys should be `name`: that it is missing need not be told too."""
-    known = [each.name for each in RULE_FIELDS]
-    told = (f"; did you mean {name}?", f"; write {name}")
-    return isinstance(node, Pairs) and any(
-        (_RULE_HINTS.get(key.text) or did_you_mean(key.text, known)) in told
-        for key, _ in node.pairs
-        if key.text not in known
+    return Rule(
+        id=found["id"],
+        place=node.place,
+        condition=condition,
+        reach=reaches[0],
+        narrow=reaches[1],
+        actions=tuple(action for action, _ in actions),
+        captures=found.get("capture") or {},
+        often=often,
+        stop=found.get("stop", False),
+        enabled=found.get("enabled", True),
+        description=found.get("description", ""),
+        file=file,
+        written=written(node),
     )
 
 
-def _note(reading: Reading, node: Node, entries: Mapping[str, tuple[Scalar, Node]], rule_id: str) -> None:
-    """Keep what other rules may ask for, even where this one is wrong: one mistake is told once."""
-    if rule_id:
-        reading.ids.add(rule_id)
-        reading.nodes.setdefault(rule_id, node)
-    if "capture" in entries and isinstance(entries["capture"][1], Pairs):
-        reading.captured.update(key.text for key, _ in entries["capture"][1].pairs)
+_OFTEN = ("chance", "after", "first", "every", "limit")
+
+
+def _check_keys(
+    reading: Reading, node: Node, entries: Mapping[str, tuple[Scalar, Node]], found: Mapping[str, Any]
+) -> None:
+    """An id that is one, and something to do."""
+    given = meant_in(node, RULE_NAMES, RULE_HINTS)
+    rule_id = found.get("id", "")
+    if "id" not in given:
+        reading.say(node.place, "a rule wants an id: write id: NAME")
+    elif "id" in found and not _ID.fullmatch(rule_id):
+        place = entries["id"][1].place
+        reading.say(place, f"{rule_id!r} is no id: letters, digits, _, . and -, at most 100 of them")
+    does = "then" in given or any(key.text in ACTIONS for key in keys_of(node))
+    if not does and ("capture" not in given or found.get("capture") == {}):
+        hint = "" if "when" in given else " and when: {…}"
+        reading.say(node.place, f"a rule wants then: [ACTION, …]{hint}; then: [] only counts its matches")
+
+
+def _check_places(reading: Reading, asked: Sequence[tuple[Place, Expression]], seen: int) -> None:
+    """A `{{$.a}}` needs a message."""
+    if seen & FRAMES:
+        return
+    for place, expression in asked:
+        if not expression.name:
+            reading.say(
+                place, f"{{{{{expression.source}}}}}: the rule sees no message that it could come from"
+            )
 
 
 def _rule_hints(node: Node) -> dict[str, str]:
     """What to say of conditions and actions that stand beside `when` and `then`."""
-    from wsinspect.rules.conditions import CONDITIONS
-
     known = {each.name for each in RULE_FIELDS}
     under_when = {name: f"; it belongs under when: {{{name}: …}}" for name in CONDITIONS if name not in known}
     under_then = {name: f"; it belongs under then: [{name}: …]" for name in ACTIONS if name not in known}
-    return {**under_then, **under_when, **_RULE_HINTS}
+    return {**under_then, **under_when, **RULE_HINTS}
 
 
 def _read_fields(
-    reading: Reading,
-    entries: Mapping[str, tuple[Scalar, Node]],
-    fields: Sequence[Field],
-    skip: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The values that are there and right, by name; what is wrong is told."""
+    reading: Reading, entries: Mapping[str, tuple[Scalar, Node]]
+) -> tuple[dict[str, Any], Condition | None]:
+    """All but the actions: the values that are there and right, by name; what is wrong is told.
+
+    The second one: of a `when` that is wrong, the conditions that are right.
+    """
     found: dict[str, Any] = {}
-    for field in fields:
-        if field.name not in entries or field.name in skip:
+    partial: Condition | None = None
+    for field in RULE_FIELDS:
+        if field.name not in entries or field.type is Type.ACTIONS:
             continue
         key, node = entries[field.name]
         if field.name == "after" and isinstance(node, Pairs):
@@ -127,54 +158,9 @@ def _read_fields(
         except Wrong as error:
             prefix = "" if field.type is Type.CONDITION else f"{key.text}: "
             reading.say(error.place, f"{prefix}{error.text}")
-        except Told:
-            pass
-    return found
-
-
-def _build(
-    reading: Reading,
-    node: Node,
-    entries: Mapping[str, tuple[Scalar, Node]],
-    found: Mapping[str, Any],
-    actions: tuple[Action, ...],
-    file: int,
-) -> Rule | None:
-    place = entries["when"][0].place if "when" in entries else node.place
-    condition: Condition = found.get("when") or All(())
-    if reason := condition.never():
-        reading.say(place, f"this can never match: {reason}")
-        return None
-    if not condition.reach:
-        reading.say(place, "this can never match: its conditions exclude each other")
-        return None
-    reaches = _reach(reading, condition, actions, entries, place)
-    if reaches is None:
-        return None
-    reach, narrow = reaches
-    often = Often(
-        chance=found.get("chance", 1.0),
-        after=found.get("after", 0),
-        first=found.get("first"),
-        every=found.get("every", 1),
-        limit=found.get("limit"),
-    )
-    _check_often(reading, often, entries)
-    return Rule(
-        id=found["id"],
-        place=node.place,
-        condition=condition,
-        reach=reach,
-        narrow=narrow,
-        actions=actions,
-        captures=found.get("capture") or {},
-        often=often,
-        stop=found.get("stop", False),
-        enabled=found.get("enabled", True),
-        description=found.get("description", ""),
-        file=file,
-        written=written(node),
-    )
+        except Told as error:
+            partial = error.partial if field.type is Type.CONDITION else partial
+    return found, partial
 
 
 def _check_often(reading: Reading, often: Often, entries: Mapping[str, tuple[Scalar, Node]]) -> None:
@@ -192,34 +178,54 @@ def _check_often(reading: Reading, often: Often, entries: Mapping[str, tuple[Sca
 def _reach(
     reading: Reading,
     condition: Condition,
-    actions: tuple[Action, ...],
-    entries: Mapping[str, tuple[Scalar, Node]],
+    actions: Sequence[tuple[Action, Node]],
     place: Place,
+    *,
+    partly: bool,
 ) -> tuple[int, int] | None:
     """Where the rule matches: what `when` leaves and its actions can act on. None, and told: nowhere.
 
-    The second one is where those of its actions act that need not act everywhere.
+    The second one is where those of its actions act that need not act everywhere. `partly`: the rule has more
+    conditions, which could not be read.
     """
-    explicit = any(isinstance(each, KindIs) for each in condition.walk())
-    reach, wide = condition.reach, 0
-    for action, node in zip(actions, _action_nodes(entries), strict=True):
-        can = reach_of(action.acts_on())
+    if reason := condition.never() or ("" if condition.reach else "its conditions exclude each other"):
+        reading.say(place, f"this can never match: {reason}")
+        return None
+    explicit = partly or any(isinstance(each, KindIs) for each in condition.walk())
+    reach, wide, stuck = condition.reach, 0, False
+    for action, node in actions:
+        can = _can(action)
         left = condition.reach if action.everywhere else reach
         if not can & left:
-            wanted = f"; write kind: {_kind_for(can)}" if explicit and can & EVERYWHERE else ""
-            acts = f"it acts on {reach_words(can)}"
-            reading.say(node.place, f"`{action.word}` cannot act on {reach_words(left)}: {acts}{wanted}")
-            return None
-        if action.everywhere:
+            reading.say(node.place, _cannot_act(action, left, explicit))
+            stuck = True
+        elif action.everywhere:
             wide |= can & left
         elif not explicit:
             reach &= can
-    others = tuple(each for each in actions if not each.everywhere)
+    if stuck:
+        return None
+    others = tuple(action for action, _ in actions if not action.everywhere)
     narrow = 0 if wide and not others else _narrow(condition, reach, others, explicit)
     if not narrow | wide:
         reading.say(place, "this can never match: its conditions exclude each other")
         return None
     return narrow | wide, narrow
+
+
+def _can(action: Action) -> int:
+    return reach_of(action.acts_on()) & reach_from(Kind, action.acts_on_sides())
+
+
+def _cannot_act(action: Action, left: int, explicit: bool) -> str:
+    can = _can(action)
+    if reach_of(action.acts_on()) & left:
+        (here,), (there,) = sides_in(left), sides_in(can)
+        hint = f"; write {action.other_side}" if action.other_side else ""
+        acts = f"it acts on what the {there.word} sends{hint}"
+        return f"`{action.word}` can never act on what the {here.word} sends: {acts}"
+    wanted = f"; write kind: {_kind_for(can)}" if explicit and can & EVERYWHERE else ""
+    return f"`{action.word}` cannot act on {reach_words(left)}: it acts on {reach_words(can)}{wanted}"
 
 
 def _narrow(condition: Condition, reach: int, actions: tuple[Action, ...], explicit: bool) -> int:
@@ -254,18 +260,11 @@ def _kind_for(can: int) -> str:
     return "any"
 
 
-def _action_nodes(entries: Mapping[str, tuple[Scalar, Node]]) -> tuple[Node, ...]:
-    if "then" not in entries:
-        return ()
-    node = entries["then"][1]
-    return node.items if isinstance(node, Items) else (node,)
-
-
 # ---------------------------------------------------------------------------------------------- actions
 
 
-def read_actions(reading: Reading, node: Node, rule: str) -> tuple[Action, ...]:
-    """`then`; mistakes are told, and such actions left out."""
+def read_actions(reading: Reading, node: Node, rule: str) -> tuple[tuple[Action, Node], ...]:
+    """`then`, each action with its place; mistakes are told, and such actions left out."""
     if not isinstance(node, Items):
         if isinstance(node, Scalar) and not node.empty:
             node = Items(node.place, (node,))
@@ -273,22 +272,29 @@ def read_actions(reading: Reading, node: Node, rule: str) -> tuple[Action, ...]:
             hint = ": - in front of each" if isinstance(node, Pairs) else ""
             reading.say(node.place, f"then: a list of actions is wanted{hint}, not {kind_of(node)}")
             return ()
-    found: list[Action] = []
+    found: list[tuple[Action, Node]] = []
+    last: type[Action] | None = None
     for at, item in enumerate(node.items):
         try:
             action = read_action(reading, item, rule)
+            if last is None:
+                found.append((action, item))
         except Wrong as error:
             reading.wrong(error)
-            continue
         except Told:
-            continue
-        found.append(action)
-        if action.terminal and at + 1 < len(node.items):
-            reading.say(
-                node.items[at + 1].place,
-                f"nothing can follow `{action.word}`: it is the last thing that happens to a message",
-            )
+            pass
+        kind = ACTIONS.get(_word(item))
+        if last is None and kind is not None and kind.terminal:
+            last = kind
+            for behind in node.items[at + 1 : at + 2]:
+                why = f"nothing can follow `{kind.word}`: it is the last thing that happens to a message"
+                reading.say(behind.place, why)
     return tuple(found)
+
+
+def _word(item: Node) -> str:
+    """What an item of `then` names."""
+    return item.text if isinstance(item, Scalar) else next((key.text for key in keys_of(item)), "")
 
 
 def read_action(reading: Reading, node: Node, rule: str) -> Action:
@@ -312,11 +318,15 @@ def read_action(reading: Reading, node: Node, rule: str) -> Action:
         raise Wrong(word, f"`{word.text}` runs Python code that the file names: allow it with --allow-python")
     if isinstance(value, Scalar) and value.empty:
         value = None
+    asked = len(reading.asked)
     given = _action_values(reading, kind, word, value)
     try:
-        return kind(rule, **given)
+        made = kind(rule, **given)
     except ValueError as error:
         raise Wrong(value or word, f"{word.text}: {error}") from None
+    known = [each for _, each in reading.asked[asked:]]
+    reading.ask(word, (each for each in made.expressions() if each not in known))  # of a file that it names
+    return made
 
 
 _ACTION_HINTS = {
@@ -332,6 +342,10 @@ _ACTION_HINTS = {
 
 
 def _action_hint(word: str) -> str:
+    if word in RULE_NAMES:
+        return f"; `{word}` stands beside `then`, not in it"
+    if word in CONDITIONS:
+        return f"; it belongs under when: {{{word}: …}}"
     meant = _ACTION_HINTS.get(word.lower())
     if meant in ACTIONS:
         return f"; did you mean {meant}?"
@@ -343,9 +357,11 @@ def _action_values(reading: Reading, kind: type[Action], word: Scalar, value: No
     fields = {each.name: each for each in kind.fields}
     told = len(reading.problems)
     given: dict[str, Any] = {}
+    there: set[str] = set()
     if value is None:
         pass
     elif isinstance(value, Pairs) and not kind.whole:
+        there = meant_in(value, fields)
         for name, (key, node) in reading.entries(value, f"`{word.text}`", fields).items():
             try:
                 given[fields[name].attribute] = values.read(reading, node, fields[name])
@@ -358,17 +374,16 @@ def _action_values(reading: Reading, kind: type[Action], word: Scalar, value: No
             raise Wrong(value, f"`{word.text}` takes nothing")
         raise Wrong(value, f"`{word.text}` takes a mapping of {', '.join(fields)}, not {kind_of(value)}")
     else:
+        there = {kind.short}
         try:
             given[fields[kind.short].attribute] = values.read(reading, value, fields[kind.short])
         except Wrong as error:
             error.text = f"{word.text}: {error.text}"
             raise
-    if len(reading.problems) > told:
-        raise Told
-    missing = [
-        name for name, each in fields.items() if each.default is REQUIRED and each.attribute not in given
-    ]
-    if missing:
+    missing = [f"`{name}`" for name, each in fields.items() if each.default is REQUIRED and name not in there]
+    if missing and "" not in there:
         example = f", such as {kind.example}" if kind.example else ""
         raise Wrong(value or word, f"`{word.text}` wants {' and '.join(missing)}{example}")
+    if len(reading.problems) > told:
+        raise Told
     return given

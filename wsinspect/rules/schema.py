@@ -142,7 +142,7 @@ def _of(field: Field) -> Schema:
     match field.type:
         case Type.TEXT | Type.TEMPLATE | Type.REGEX | Type.BYTES | Type.BASE64:
             return _TEXT
-        case Type.TEMPLATES | Type.TEXTS | Type.REGEXES:
+        case Type.TEMPLATES | Type.TEXTS | Type.REGEXES | Type.RULE_IDS:
             return _several(_TEXT)
         case Type.HEADER_NAME | Type.URL | Type.FILE | Type.PYTHON:
             return {"type": "string"}

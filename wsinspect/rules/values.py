@@ -10,7 +10,7 @@ import binascii
 import importlib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, assert_never
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.marked import Items, Node, Pairs, Scalar, kind_of
 from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.scalars import bool_value, json_value, plain_number_text, text_value
-from wsinspect.rules.template import Template, TemplateError, Value
+from wsinspect.rules.template import Template, Value
 
 NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 """What a variable or a captured value may be called."""
@@ -37,9 +37,9 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
         case Type.TEXT:
             return text(node)
         case Type.TEMPLATE:
-            return template(node)
+            return template(reading, node)
         case Type.TEMPLATES:
-            return several(reading, node, template)
+            return several(reading, node, lambda each: template(reading, each))
         case Type.TEXTS:
             return several(reading, node, text)
         case Type.BOOL:
@@ -89,7 +89,7 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
         case Type.HEADER_NAMES:
             return several(reading, node, lambda each: of_text(each, _header_name))
         case Type.HEADERS:
-            return mapping(reading, node, _header_name, template)
+            return mapping(reading, node, _header_name, lambda each: template(reading, each))
         case Type.URL:
             return of_text(node, _url)
         case Type.CLOSE_CODE:
@@ -109,6 +109,8 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
             from wsinspect.rules import values_when
 
             return values_when.read(reading, node, field)
+        case Type.RULE_IDS:
+            return several(reading, node, lambda each: _own_rule(reading, each))
         case Type.VALUE:
             return plain_json(reading, node)
         case Type.TEXT_VALUES:
@@ -149,8 +151,10 @@ def of_text[T](node: Node, convert: Callable[[str], T]) -> T:
     return scalar(node, lambda each: convert(text_value(each)), "a value")
 
 
-def template(node: Node) -> Template:
-    return of_text(node, Template.parse)
+def template(reading: Reading, node: Node) -> Template:
+    made = of_text(node, Template.parse)
+    reading.ask(node, made.expressions)
+    return made
 
 
 def path(node: Node) -> jsonpath.Path:
@@ -159,9 +163,9 @@ def path(node: Node) -> jsonpath.Path:
 
 def word[T](node: Node, choices: dict[str, T], besides: str = "") -> T:
     """One of a few words; `besides` is one that is known and may not stand here."""
-    found = text(node)
+    names = [each for each in choices if each != besides]
+    found = scalar(node, text_value, f"one of {', '.join(names)}")
     if found == besides or found not in choices:
-        names = [each for each in choices if each != besides]
         hint = "; leave it out for both" if found == besides else did_you_mean(found, names)
         raise Wrong(node, f"{found!r} is not one of {', '.join(names)}{hint}")
     return choices[found]
@@ -169,9 +173,9 @@ def word[T](node: Node, choices: dict[str, T], besides: str = "") -> T:
 
 def limited[N: (int, float)](node: Node, value: N, field: Field) -> N:
     if field.low is not None and value < field.low:
-        raise Wrong(node, f"{field.name} must be at least {field.low:g}")
+        raise Wrong(node, f"at least {field.low:,.15g} is wanted, not {value:,.15g}")
     if field.high is not None and value > field.high:
-        raise Wrong(node, f"{field.name} must be at most {field.high:g}")
+        raise Wrong(node, f"at most {field.high:,.15g} is wanted, not {value:,.15g}")
     return value
 
 
@@ -220,7 +224,7 @@ def mapping[K, T](
         except Told:
             pass
     if len(reading.problems) > told:
-        raise Told
+        raise Told(found)
     return found
 
 
@@ -236,10 +240,26 @@ def plain_json(reading: Reading, node: Node) -> Any:
 
 
 def templated_json(reading: Reading, node: Node) -> Value:
-    try:
-        return Value.parse(plain_json(reading, node))
-    except TemplateError as error:
-        raise Wrong(node, str(error)) from None
+    value = plain_json(reading, node)
+    each_of(
+        reading,
+        (each for each in _values_in(node) if "{{" in each.text),
+        lambda each: template(reading, each),
+    )
+    return Value.parse(value)
+
+
+def _values_in(node: Node) -> Iterator[Scalar]:
+    """All but the names of its mappings."""
+    match node:
+        case Scalar():
+            yield node
+        case Items(items=items):
+            for item in items:
+                yield from _values_in(item)
+        case Pairs(pairs=pairs):
+            for _, value in pairs:
+                yield from _values_in(value)
 
 
 # ------------------------------------------------------------------------------------ texts with a grammar
@@ -309,6 +329,14 @@ def _python(reading: Reading, node: Node) -> Any:
         return scripting.load(written, reading.folder)
     except ValueError as error:
         raise Wrong(node, str(error)) from None
+
+
+def _own_rule(reading: Reading, node: Node) -> str:
+    found = text(node)
+    ids = reading.own.ids
+    if found not in ids and not reading.own.ids_unclear:
+        raise Wrong(node, f"this file has no rule {found!r}{did_you_mean(found, ids)}")
+    return found
 
 
 def address(node: Node) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

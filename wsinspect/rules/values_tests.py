@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from wsinspect.rules import regexes, units, values
+from wsinspect.rules import regexes, text_forms, units, values
 from wsinspect.rules.actions import words
 from wsinspect.rules.conditions import BytesTest
 from wsinspect.rules.marked import Items, Node, Pairs, Scalar, kind_of
@@ -27,6 +27,7 @@ from wsinspect.rules.predicates import (
 from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.scalars import bool_value, json_value, text_value
 from wsinspect.rules.template import Template
+from wsinspect.rules.text_forms import Form
 
 TEXT_OPERATORS = ("equals", "contains", "glob", "regex", "in", "exists")
 NUMBER_OPERATORS = ("equals", "in", "gt", "ge", "lt", "le")
@@ -107,63 +108,97 @@ def _one(
 # ---------------------------------------------------------------------------------------------- texts
 
 
-def text_test(reading: Reading, node: Node, *, fold: bool = False) -> Predicate:
-    """A test of a text. `fold`: the text it is given is in small letters."""
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A sort of text: whose case it may have, and what it always looks like."""
+
+    fold: bool = False
+    """The text that a test is given is in small letters."""
+    form: Form | None = None
+
+    def equals(self, text: str) -> Predicate:
+        """As the others, raises ValueError where no text of the sort is like that."""
+        template = Template.parse(text)
+        if template.constant is None:
+            return EqualsTemplate(template)
+        return self.exactly(template.constant)
+
+    def exactly(self, text: str) -> Predicate:
+        """Whatever braces are in it."""
+        self._check(text_forms.exactly(text))
+        return Equals(text.lower() if self.fold else text)
+
+    def contains(self, text: str) -> Predicate:
+        template = Template.parse(text)
+        if template.constant is None:
+            return ContainsTemplate(template)
+        if not template.constant:
+            raise ValueError("an empty text is part of every text")
+        self._check(text_forms.containing(template.constant))
+        return Contains(template.constant.lower() if self.fold else template.constant)
+
+    def glob(self, text: str) -> Predicate:
+        if "{{" in text:
+            raise ValueError("{{…}} can stand in equals and contains, not in a pattern")
+        made = Glob(text, fold=self.fold)
+        self._check(text_forms.like(text))
+        return made
+
+    def regex(self, text: str) -> Predicate:
+        made = Regex(f"(?i:{text})" if self.fold else text)
+        self._check(text_forms.matching(text))
+        return made
+
+    def bare(self, text: str) -> Predicate:
+        """Without an operator."""
+        if "{{" in text or not regexes.is_glob(text):
+            return self.equals(text)
+        if self.form is not None and self.form.check_bare is not None:
+            self.form.check_bare(text)
+        return self.glob(text)
+
+    def _check(self, wanted: text_forms.Wanted) -> None:
+        if self.form is not None and self.form.check is not None:
+            self.form.check(wanted)
+
+
+ANY_TEXT = Texts()
+
+
+def text_test(reading: Reading, node: Node, texts: Texts = ANY_TEXT) -> Predicate:
+    """A test of a text."""
     match node:
         case Scalar():
-            return values.of_text(node, lambda text: _bare_text(text, fold))
+            return _asking(reading, node, texts.bare)
         case Items():
-            return OneOf(values.several(reading, node, lambda each: text_test(reading, each, fold=fold)))
+            return OneOf(values.several(reading, node, lambda each: text_test(reading, each, texts)))
         case Pairs():
-            return _operators(reading, node, TEXT_OPERATORS, lambda name, at: _text(reading, name, at, fold))
+            return _operators(reading, node, TEXT_OPERATORS, lambda name, at: _text(reading, name, at, texts))
 
 
-def _text(reading: Reading, name: str, node: Node, fold: bool) -> Predicate:
+def _text(reading: Reading, name: str, node: Node, texts: Texts) -> Predicate:
+    if isinstance(node, Items) and name not in ("in", "exists"):
+        raise Wrong(node, f"{name} takes one text: for one of several write [{{{name}: …}}, {{{name}: …}}]")
     match name:
         case "equals":
-            return values.of_text(node, lambda text: _equals(text, fold))
+            return _asking(reading, node, texts.equals)
         case "contains":
-            return values.of_text(node, lambda text: _contains(text, fold))
+            return _asking(reading, node, texts.contains)
         case "glob":
-            return values.of_text(node, lambda text: Glob(_no_template(text), fold=fold))
+            return values.of_text(node, texts.glob)
         case "regex":
-            return values.of_text(node, lambda text: Regex(f"(?i:{text})" if fold else text))
+            return values.of_text(node, texts.regex)
         case "in":
-            return OneOf(
-                values.several(
-                    reading, node, lambda each: values.of_text(each, lambda text: _equals(text, fold))
-                )
-            )
+            return OneOf(values.several(reading, node, lambda each: _asking(reading, each, texts.equals)))
         case _:
             return Exists(values.scalar(node, bool_value))
 
 
-def _bare_text(text: str, fold: bool) -> Predicate:
-    if "{{" not in text and regexes.is_glob(text):
-        return Glob(text, fold=fold)
-    return _equals(text, fold)
-
-
-def _equals(text: str, fold: bool = False) -> Predicate:
-    template = Template.parse(text)
-    if template.constant is None:
-        return EqualsTemplate(template)
-    return Equals(template.constant.lower() if fold else template.constant)
-
-
-def _contains(text: str, fold: bool = False) -> Predicate:
-    template = Template.parse(text)
-    if template.constant is None:
-        return ContainsTemplate(template)
-    if not template.constant:
-        raise ValueError("an empty text is part of every text")
-    return Contains(template.constant.lower() if fold else template.constant)
-
-
-def _no_template(text: str) -> str:
-    if "{{" in text:
-        raise ValueError("{{…}} can stand in equals and contains, not in a pattern")
-    return text
+def _asking(reading: Reading, node: Node, convert: Callable[[str], Predicate]) -> Predicate:
+    """A text's test, whose `{{…}}` are to be checked."""
+    made = values.of_text(node, convert)
+    reading.ask(node, made.expressions())
+    return made
 
 
 # --------------------------------------------------------------------------------------------- numbers
@@ -221,7 +256,9 @@ def json_test(reading: Reading, node: Node) -> Predicate:
     """A test of a value in a decoded message."""
     match node:
         case Scalar():
-            return values.scalar(node, _bare_json)
+            test = values.scalar(node, _bare_json)
+            reading.ask(node, test.expressions())
+            return test
         case Items():
             return OneOf(values.several(reading, node, lambda each: json_test(reading, each)))
         case Pairs():
@@ -245,7 +282,7 @@ def _bare_json(scalar: Scalar) -> Predicate:
         raise ValueError(
             f'{value!r}: write {{{units.SIGNS[sign]}: {rest}}}, or {{equals: "{value}"}} for the text'
         )
-    return _bare_text(value, fold=False)
+    return ANY_TEXT.bare(value)
 
 
 def _json(reading: Reading, name: str, node: Node) -> Predicate:
@@ -255,16 +292,10 @@ def _json(reading: Reading, name: str, node: Node) -> Predicate:
         case "in":
             return OneOf(values.several(reading, node, lambda each: _json_equals(reading, each)))
         case "contains":
-            if isinstance(node, Scalar):
-                value = values.scalar(node, json_value)
-                return (
-                    values.scalar(node, lambda _: _contains(value))
-                    if isinstance(value, str)
-                    else Contains(value)
-                )
-            return Contains(values.plain_json(reading, node))
+            value = values.plain_json(reading, node)
+            return _text(reading, name, node, ANY_TEXT) if isinstance(value, str) else Contains(value)
         case "glob" | "regex" | "exists":
-            return _text(reading, name, node, fold=False)
+            return _text(reading, name, node, ANY_TEXT)
         case _:
             value = values.scalar(node, json_value)
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -274,7 +305,7 @@ def _json(reading: Reading, name: str, node: Node) -> Predicate:
 
 def _json_equals(reading: Reading, node: Node) -> Predicate:
     value = values.plain_json(reading, node)
-    return values.scalar(node, lambda _: _equals(value)) if isinstance(value, str) else Equals(value)
+    return _asking(reading, node, ANY_TEXT.equals) if isinstance(value, str) else Equals(value)
 
 
 # ----------------------------------------------------------------------------------------------- bytes

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from wsinspect.errors import did_you_mean
 from wsinspect.rules import captures, jsonpath, values
-from wsinspect.rules.actions import words
+from wsinspect.rules.actions import ACTIONS, words
 from wsinspect.rules.conditions import CONDITIONS, After, All, Condition, Earlier
 from wsinspect.rules.conditions.connection import Static, static_expressions
 from wsinspect.rules.fields import Field, Type
-from wsinspect.rules.marked import Items, Node, Pairs, Scalar, kind_of
-from wsinspect.rules.predicates import AllOf, Equals, EqualsTemplate, OneOf, Predicate
+from wsinspect.rules.marked import Items, Node, Pairs, Scalar, keys_of, kind_of
+from wsinspect.rules.predicates import AllOf, EqualsTemplate, OneOf, Predicate
 from wsinspect.rules.reading import Reading, Told, Wrong
+from wsinspect.rules.rule import RULE_FIELDS
 from wsinspect.rules.template import Expression, Template
 from wsinspect.rules.units import duration_ms
 from wsinspect.rules.values_tests import (
+    ANY_TEXT,
     DURATION,
     NUMBER,
     SIZE,
+    Texts,
     bytes_test,
     json_test,
     number_test,
@@ -28,6 +32,10 @@ from wsinspect.rules.values_tests import (
 )
 
 _HINTS = {
+    **{
+        name: f"; it tests a text: write text: {{{name}: …}}"
+        for name in ("equals", "contains", "glob", "regex", "in")
+    },
     "direction": "; write from: client or from: server",
     "side": "; write from: client or from: server",
     "type": "; write kind, or json: {$.type: …}",
@@ -42,6 +50,14 @@ _HINTS = {
 }
 
 
+@functools.cache
+def _hints() -> Mapping[str, str]:
+    """What to say of keys that are no conditions."""
+    beside = {each.name: f"; `{each.name}` stands beside `when`, not in it" for each in RULE_FIELDS}
+    actions = {name: f"; it belongs under then: [{name}: …]" for name in ACTIONS}
+    return {**actions, **beside, **_HINTS}
+
+
 def read(reading: Reading, node: Node, field: Field) -> Any:
     """The value of a field of one of the types that conditions have. Raises Wrong or Told."""
     match field.type:
@@ -52,9 +68,9 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
         case Type.AFTER:
             return _earlier(reading, node)
         case Type.TEXT_TEST:
-            return text_test(reading, node)
+            return text_test(reading, node, Texts(form=field.form))
         case Type.FOLDED_TEST:
-            return text_test(reading, node, fold=True)
+            return text_test(reading, node, Texts(fold=True, form=field.form))
         case Type.NUMBER_TEST:
             return number_test(reading, node, replace(NUMBER, low=field.low, high=field.high))
         case Type.SIZE_TEST:
@@ -72,12 +88,14 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
         case Type.QUERY_TEST:
             if isinstance(node, Pairs) and not any(key.text in _QUERY_OPERATORS for key, _ in node.pairs):
                 return values.mapping(reading, node, str, lambda each: text_test(reading, each))
-            return text_test(reading, node)
+            return text_test(reading, node, Texts(form=field.form))
         case Type.JSON_TESTS:
             return values.mapping(reading, node, jsonpath.parse, lambda each: json_test(reading, each))
         case Type.CAPTURED_TESTS:
+            reading.captured_asked += keys_of(node)
             return values.mapping(reading, node, str, lambda each: json_test(reading, each))
         case Type.COUNTERS:
+            reading.rules_asked += keys_of(node)
             return values.mapping(reading, node, str, lambda each: number_test(reading, each, NUMBER))
         case Type.KINDS:
             kinds = {each: each for each in field.words}
@@ -104,7 +122,10 @@ def _small_header_name(name: str) -> str:
 def condition(reading: Reading, node: Node) -> Condition:
     """A mapping all of whose keys must hold."""
     told = len(reading.problems)
-    return _of_entries(reading, reading.entries(node, "`when`", CONDITIONS, _HINTS), told)
+    if not isinstance(node, Pairs):
+        hint = "; a list stands under any: […] or all: […]" if isinstance(node, Items) else ""
+        raise Wrong(node, f"conditions are wanted here, such as {{kind: text}}, not {kind_of(node)}{hint}")
+    return _of_entries(reading, reading.entries(node, "`when`", CONDITIONS, _hints()), told)
 
 
 def _of_entries(reading: Reading, entries: Mapping[str, tuple[Scalar, Node]], told: int) -> Condition:
@@ -117,30 +138,31 @@ def _of_entries(reading: Reading, entries: Mapping[str, tuple[Scalar, Node]], to
             reading.wrong(error)
         except Told:
             pass
-    if len(reading.problems) > told:
-        raise Told
+    if len(reading.problems) > told or len(found) < len(entries):
+        raise Told(All(found))
     return found[0] if len(found) == 1 else All(found)
 
 
 def _one(reading: Reading, kind: type[Condition], key: Scalar, value: Node) -> Condition:
-    if kind is After and isinstance(value, Scalar) and value.text.isdecimal():
-        raise Wrong(
-            value, "`after` here takes conditions; `after: N` skips matches, and stands beside `when`"
-        )
+    if kind is After and isinstance(value, Scalar):
+        hint = ", such as {from: client, within: 5s}"
+        if value.text.isdecimal():
+            hint = "; `after: N` skips matches, and stands beside `when`"
+        raise Wrong(value, f"`after` here takes conditions{hint}")
+    asked = len(reading.asked)
     try:
-        made = kind(read_value(reading, value, kind.field))
+        made = kind(values.read(reading, value, kind.field))
+        if isinstance(made, Static):
+            _fold_static(reading, made, value)
     except Wrong as error:
         error.text = f"{key.text}: {error.text}"
         raise
+    finally:
+        if issubclass(kind, Static):
+            del reading.asked[asked:]  # they are filled in already, or it is told that they cannot be
     if reason := made.unlikely():
         reading.warn(value.place, f"{key.text}: {reason}")
-    if isinstance(made, Static):
-        _fold_static(reading, made, value)
     return made
-
-
-def read_value(reading: Reading, node: Node, field: Field) -> Any:
-    return values.read(reading, node, field)
 
 
 def conditions(reading: Reading, node: Node) -> tuple[Condition, ...]:
@@ -154,7 +176,7 @@ def conditions(reading: Reading, node: Node) -> tuple[Condition, ...]:
 
 def _earlier(reading: Reading, node: Node) -> Earlier:
     told = len(reading.problems)
-    entries = reading.entries(node, "`after`", [*CONDITIONS, "within"], _HINTS)
+    entries = reading.entries(node, "`after`", [*CONDITIONS, "within"], _hints())
     within = entries.pop("within", None)
     if not entries:
         raise Wrong(node, "`after` wants conditions that an earlier message met")
@@ -175,6 +197,9 @@ def _fold_static(reading: Reading, made: Static, node: Node) -> None:
     """Fill in what stands in conditions on the connection: `vars` alone are known before it is there."""
     expressions = list(static_expressions(made))
     for each in expressions:
+        wrong = each.name in reading.defined.vars or reading.defined.values_unclear
+        if each.name and each.name not in reading.vars and wrong:
+            raise Told  # of the variable
         if each.name not in reading.vars or each.filters:
             hint = did_you_mean(each.name, reading.vars) if each.name else ""
             raise Wrong(
@@ -183,19 +208,23 @@ def _fold_static(reading: Reading, made: Static, node: Node) -> None:
     if not expressions:
         return
     if isinstance(made.value, Predicate):
-        made.value = _folded(made.value, reading.vars, node)
+        texts = Texts(made.field.type is Type.FOLDED_TEST, made.field.form)
+        made.value = _folded(made.value, reading.vars, node, texts)
     else:
         made.value = {name: _folded(test, reading.vars, node) for name, test in made.value.items()}
 
 
-def _folded(test: Predicate, known: Mapping[str, Any], node: Node) -> Predicate:
+def _folded(test: Predicate, known: Mapping[str, Any], node: Node, texts: Texts = ANY_TEXT) -> Predicate:
     match test:
         case EqualsTemplate(template=template):
-            return Equals(_filled(template, known, node))
+            try:
+                return texts.exactly(_filled(template, known, node))
+            except ValueError as error:
+                raise Wrong(node, str(error)) from None
         case OneOf(predicates=tests):
-            return OneOf(_folded(each, known, node) for each in tests)
+            return OneOf(_folded(each, known, node, texts) for each in tests)
         case AllOf(predicates=tests):
-            return AllOf(_folded(each, known, node) for each in tests)
+            return AllOf(_folded(each, known, node, texts) for each in tests)
         case _ if any(test.expressions()):
             raise Wrong(node, "{{…}} can stand in `equals` of such a condition, and nowhere else")
         case _:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wsinspect.rules.conditions.base import Condition, Needles, Sought
-from wsinspect.rules.conditions.connection import Host, OneValue, Port, UrlPath
+from wsinspect.rules.conditions.connection import Host, OneValue, Port, Tls, Url, UrlPath
 from wsinspect.rules.conditions.conversation import Index
 from wsinspect.rules.conditions.payload import CloseCode, OfDecoded, Size, Text, single_tests
 from wsinspect.rules.fields import Field, Type
@@ -91,10 +91,38 @@ class All(Condition):
             whole = not issubclass(kind, OneValue | OfDecoded) or kind is Port
             if len(tests) > 1 and contradiction(tests, whole=whole):
                 return f"no {kind.field.name} satisfies all of its conditions"
+        if reason := _contrary_tls(self.value):
+            return reason
         for path, tests in single_tests(self.value).items():
             if len(tests) > 1 and contradiction(tests):
                 return f"no value of {path} satisfies all of its conditions"
         return ""
+
+
+def _contrary_tls(conditions: Iterable[Condition]) -> str:
+    """Why no connection is both with TLS and without; empty where that is not asked for."""
+    wanted = {each: _tls(each) for each in conditions}
+    if not {True, False} <= {*wanted.values()}:
+        return ""
+    for each, tls in wanted.items():
+        if isinstance(each, Url):
+            has, other = ("wss://", "ws://") if tls else ("ws://", "wss://")
+            return f"a URL of {has} is {'with' if tls else 'without'} TLS: write {other}, or leave `tls` out"
+    return "`tls` is either true or false"
+
+
+def _tls(condition: Condition) -> bool | None:
+    """Whether it leaves only connections over TLS, or only those without; None: it may leave either."""
+    match condition:
+        case Tls():
+            return condition.value
+        case Not(value=Tls(value=tls)):
+            return not tls
+        case Url():
+            found = {start[:3] for start in condition.value.starts()}
+            return True if found == {"wss"} else False if found == {"ws:"} else None
+        case _:
+            return None
 
 
 def _named(condition: Condition | None) -> str:

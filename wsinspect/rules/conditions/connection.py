@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wsinspect.rules import text_forms
 from wsinspect.rules.conditions.base import Condition
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.predicates import Predicate, contradiction
@@ -67,6 +68,7 @@ class Url(OneValue):
         "url",
         Type.TEXT_TEST,
         "The URL as the server is addressed (ws:// or wss://). Tried with its query and without it.",
+        form=text_forms.URL,
     )
     example = 'url: "*/ws"'
     noun = "its URL"
@@ -76,7 +78,7 @@ class Url(OneValue):
 
 
 class Host(OneValue):
-    field = Field("host", Type.FOLDED_TEST, "The URL's host, whatever its case.")
+    field = Field("host", Type.FOLDED_TEST, "The URL's host, whatever its case.", form=text_forms.HOST)
     example = 'host: "*.example.com"'
     noun = "its host"
 
@@ -97,7 +99,12 @@ class Port(OneValue):
 
 
 class UrlPath(OneValue):
-    field = Field("path", Type.TEXT_TEST, "The URL's path, as it is written there, without the query.")
+    field = Field(
+        "path",
+        Type.TEXT_TEST,
+        "The URL's path, as it is written there, without the query.",
+        form=text_forms.PATH,
+    )
     example = "path: /chat/*"
     noun = "its path"
 
@@ -110,6 +117,7 @@ class Subprotocol(OneValue):
         "subprotocol",
         Type.TEXT_TEST,
         "The subprotocol agreed on; on the handshake's request any of those offered.",
+        form=text_forms.NAME,
     )
     example = "subprotocol: graphql-transport-ws"
     noun = "its subprotocol"
@@ -126,6 +134,7 @@ class ExtensionName(OneValue):
         "extension",
         Type.FOLDED_TEST,
         "The name of an extension agreed on; on the handshake's request of one that is offered.",
+        form=text_forms.EXTENSION,
     )
     example = "extension: permessage-deflate"
     noun = "one of its extensions"
@@ -200,6 +209,7 @@ class Query(Static):
         "query",
         Type.QUERY_TEST,
         "Parameters of the URL's query, by name; or a test of the query as it is written.",
+        form=text_forms.QUERY,
     )
     example = "query: {token: {exists: true}}"
     value: Predicate | Mapping[str, Predicate]
