@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.formats.test_ndjson import fact, frame, lines, wall
 from wsinspect.capture.timeline import Event, FrameEvent, MessageEvent
 from wsinspect.capture.verdicts import rule_of, verdict_flags
 from wsinspect.formats.lines import TextLines
-from wsinspect.formats.verdict_words import ruled_words
+from wsinspect.formats.verdict_words import row_flags, ruled_words
 from wsinspect.model import Judged, Message, Opcode, Outcome, Released, Ruled, RuleHit, Side
 
 
@@ -114,6 +115,22 @@ def both(verdict: Judged, before: bytes, after: bytes, **options: Any) -> list[s
 )  # fmt: skip
 def test_lines(event: Event, expected: str) -> None:
     assert line(event) == f"#1 {expected}"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "flags"),
+    [
+        (judged(Outcome.CHANGED, did="set it"), ("shadow: would have been changed",)),
+        (judged(Outcome.HELD, captured="redacted"), ("shadow: would have been held", "redacted")),
+        (judged(did="cut after 4 bytes"), ("shadow: would have been done: cut after 4 bytes",)),
+        (judged(did="x" * 99), ("shadow: would have been done: " + "x" * 25 + "…",)),
+        (judged(delay_ms=200.0, tags=["a"]), ("shadow: would have been delayed 200 ms", "tag:a")),
+        (judged(did="redact", captured="redacted"), ("shadow: matched", "redacted")),
+    ],
+)
+def test_a_row_says_what_was_not_done_in_shadow(verdict: Judged, flags: tuple[str, ...]) -> None:
+    """It said `matched` of a cut, a close, a stall and a delay."""
+    assert row_flags(replace(verdict, shadow=True)) == flags
 
 
 def test_rules_that_were_loaded_or_could_not_be() -> None:

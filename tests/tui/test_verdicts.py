@@ -52,7 +52,7 @@ def test_rows_say_what_rules_did(source):
         (("dropped",), "mock-order"),
         (("injected",), "mock-order"),
         (("redacted",), "hide-token"),
-        (("shadow: would have dropped it",), "watch-errors"),
+        (("shadow: would have been dropped",), "watch-errors"),
         (("held",), "ask-me"),
         (("modified",), "ask-me"),
         (("held",), "ask-me"),
@@ -92,7 +92,7 @@ def test_the_other_details(source):
     lines = lines_of(source)
     ping = source.detail(the(lines, "dropped").row)
     assert "it did not go on" in content(ping, "Verdict")
-    shadow = content(source.detail(the(lines, "shadow: would have dropped it").row), "Verdict")
+    shadow = content(source.detail(the(lines, "shadow: would have been dropped").row), "Verdict")
     assert "it would have been dropped; no traffic was touched" in shadow
     injected = content(source.detail(the(lines, "injected").row), "Verdict")
     assert "wsinspect, for the rule mock-order" in injected

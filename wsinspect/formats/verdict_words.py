@@ -70,7 +70,7 @@ def flag_words(flag: str) -> str:
 def row_flags(fact: Judged) -> tuple[str, ...]:
     """The flags of a verdict for a row that says nothing else of it: `delayed 200 ms`, `shadow: would …`."""
     if fact.shadow:
-        return (f"shadow: {_cut(would_words(fact), ROW_SHOWN)}", *verdict_flags(fact)[1:])
+        return (f"shadow: {_cut(_would_have_been(fact), ROW_SHOWN)}", *verdict_flags(fact)[1:])
     flags = [f"delayed {delay_words(fact)}" if flag == "delayed" else flag for flag in verdict_flags(fact)]
     silent = all(flag.startswith("tag:") for flag in flags)
     return ("matched", *flags) if silent else tuple(flags)
@@ -100,6 +100,16 @@ def would_words(fact: Judged) -> str:
     if would := _not_done(fact):
         return f"would have done: {'; '.join(would)}"
     return f"would have delayed it {delay_words(fact)}" if fact.delay_ms else "matched"
+
+
+def _would_have_been(fact: Judged) -> str:
+    """The same so that `by RULE` may follow."""
+    would, verb = _not_done(fact), _IN_SHADOW.get(fact.outcome)
+    if verb is not None:
+        return f"would have been {verb}"
+    if would:
+        return f"would have been done: {'; '.join(would)}"
+    return f"would have been delayed {delay_words(fact)}" if fact.delay_ms else "matched"
 
 
 def _not_done(fact: Judged) -> list[str]:
