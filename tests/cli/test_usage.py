@@ -53,6 +53,8 @@ from wsinspect.cli.parser import Parser, seconds
         ("rules check --diffs=3 x", ["--diffs", "belongs behind rules test;"]),
         ("transparent", ["COMMAND is missing", "rules;"]),
         ("transparent --user me", ["--user", "belongs behind transparent rules;"]),
+        ("transparent -i eth0 rules", ["no option -i here", "belongs behind transparent rules;"]),
+        ("transparent rules rules", ["'rules'", "one word too many"]),
         ("ca --foo", ["no option --foo; see wsinspect ca --help"]),
     ],
 )

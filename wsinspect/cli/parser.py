@@ -80,7 +80,8 @@ class Parser(argparse.ArgumentParser):
         option, top = word.split("=", 1)[0], self
         while top._above is not None:
             top = top._above
-        owners = [each.prog.split(" ", 1)[-1] for each in top.all_parsers() if option in each._options()]
+        takers = [each for each in top.all_parsers() if option in each._option_string_actions]
+        owners = [each.prog.removeprefix("wsinspect ") for each in takers]
         if owners:
             where = " or ".join(filter(None, [", ".join(owners[:-1]), owners[-1]]))
             self.error(f"there is no option {option} here: it belongs behind {where}")
