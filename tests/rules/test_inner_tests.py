@@ -35,6 +35,7 @@ rules:
   - {id: fails, when: {text: fails}, then: [note: "{{$.x}}"]}
   - {id: chat, when: {subprotocol: chat, text: chat}, then: [drop]}
   - {id: opens, when: {kind: open, path: /opens}, then: [send: {to: client, text: hi, after: 1s}]}
+  - {id: keys, when: {path: /keys}, then: [redact: {headers: [a-key, s-key], query: t}]}
   - {id: denied, when: {from: server, kind: handshake, status: 403}, then: [slow: 2s]}
 """
 
@@ -46,7 +47,7 @@ def failures(test: str) -> list[str]:
     """What is said of one test, without its place and name."""
     text = RULES + "tests:\n  - name: t\n" + textwrap.indent(textwrap.dedent(test).strip("\n"), "    ")
     (ran,) = run_tests(rules(text), lambda requested, opened: JsonDecoder())
-    assert all(each.file == "rules.yaml" and each.line > 26 for each in ran.problems)
+    assert all(each.file == "rules.yaml" and each.line > 27 for each in ran.problems)
     return [each.text.removeprefix("t: ") for each in ran.problems]
 
 
@@ -137,6 +138,40 @@ def test_what_is_captured_in_place_of_a_secret() -> None:
     (found,) = message("text: pw=abc", "{captured: pw=}")
     pseudonym = found.partition('captured: "')[2].partition('"')[0]
     assert message("text: pw=abc", f"{{captured: '{pseudonym}', text: pw=abc}}") == []
+    assert message("text: pw=abc pw=d", "{captured: pw=‹redacted› pw=‹redacted›}") == []
+    assert message("text: pw=abc pw=d", "{captured: pw=‹redacted› pw=d}") == [
+        'the server\'s text: captured: "pw=‹redacted› pw=‹redacted›", not "pw=‹redacted› pw=d"'
+    ]
+    assert message("text: x", "{captured: ‹redacted›}") == [
+        'the server\'s text: captured: nothing, not "‹redacted›"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ("handshake: {captured-url: 'ws://h/keys?t=‹redacted›&u=1'}", []),
+        (
+            "handshake: {captured-url: 'ws://h/keys?t=‹redacted›'}",
+            [
+                'the handshake: the captured URL: "ws://h/keys?t=‹redacted›&u=1", not "ws://h/keys?t=‹redacted›"'
+            ],
+        ),
+        ("handshake: {captured-headers: {A-Key: ‹redacted›, B: plain}}", []),
+        (
+            "handshake: {captured-headers: {a-key: ‹redacted›, C: x}}",
+            ['the handshake: the captured C: nothing, not "x"'],
+        ),
+        ("answer: {headers: {S-Key: x}, expect: {captured-headers: {S-Key: ‹redacted›}}}", []),
+        (
+            "answer: {expect: {captured-url: 'ws://h/'}}",
+            ['the handshake: the captured URL: nothing, not "ws://h/"'],
+        ),
+    ],
+)
+def test_what_is_captured_of_a_handshake(test: str, said: list[str]) -> None:
+    headers = "headers: {A-Key: x, B: plain}\n"
+    assert failures(f"url: ws://h/keys?t=1&u=1\n{headers}{test}") == said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsinspect.rules.jsonpath import MAX_STEPS, Each, Path, PathError, parse
+from wsinspect.rules.jsonpath import MAX_STEPS, Each, Path, PathError, parse, together
 
 TREE = {
     "a": {"b": [10, 20, 30]},
@@ -43,6 +43,68 @@ def test_find(path: str, values: list[Any]) -> None:
     assert parse(path).exists(TREE) is bool(values)
 
 
+DEEP = {
+    "token": {"token": 1},
+    "user": {"id": 7, "token": "b"},
+    "list": [{"token": None, "id": 8}, [{"token": ["c", {"id": 9}]}], "token"],
+    "x y": 0,
+    5: {"token": "d"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("$..token", [{"token": 1}, 1, "b", None, ["c", {"id": 9}], "d"]),
+        ("$..['x y']", [0]),
+        ("$.user..token", ["b"]),
+        ("$.list..token[0]", ["c"]),
+        ("$.list[*]..id", [8, 9]),
+        ("$..token..id", [9]),
+        ("$..nothing", []),
+    ],
+)
+def test_a_name_at_any_depth(path: str, values: list[Any]) -> None:
+    parsed = parse(path, deep=True)
+    assert parsed.find(DEEP) == values
+    assert not parsed.is_single
+    before = copy.deepcopy(DEEP)
+    _, count = parsed.replace(DEEP, lambda _: "*")
+    assert (count > 0) is bool(values)
+    assert before == DEEP
+
+
+def test_what_is_changed_at_any_depth_is_not_looked_into() -> None:
+    path = parse("$..token", deep=True)
+    tree, count = path.replace(DEEP, lambda _: "*")
+    assert (tree, count) == (
+        {
+            "token": "*",
+            "user": {"id": 7, "token": "*"},
+            "list": [{"token": "*", "id": 8}, [{"token": "*"}], "token"],
+            "x y": 0,
+            5: {"token": "*"},
+        },
+        5,
+    )
+    assert parse("$..a[0].b", deep=True).replace({"a": [{"b": 1, "a": [{"b": 2}]}]}, str) == (
+        {"a": [{"b": "1", "a": [{"b": "2"}]}]},
+        2,
+    )
+    tree, count = path.remove(DEEP)
+    assert (tree["list"], count) == ([{"id": 8}, [{}], "token"], 5)
+    nothing = {"a": [1, {"b": 2}]}
+    assert path.replace(nothing, str)[0] is nothing
+
+
+def test_names_at_any_depth_take_one_walk_together() -> None:
+    paths = [parse(text, deep=True) for text in ("$..a", "$.c", "$..b", "$..a.d")]
+    one, *others = together(paths)
+    assert [str(each) for each in others] == ["$.c", "$..a.d"]
+    assert one.find({"a": 1, "x": [{"b": 2}], "c": 3}) == [1, 2]
+    assert together(others[:1]) == (others[0],)
+
+
 def test_a_path_is_shown_as_written_and_knows_if_it_is_single() -> None:
     assert str(parse("$.a['b']")) == "$.a['b']"
     assert parse("$.a['b'][-2]").steps == ("a", "b", -2)
@@ -59,7 +121,7 @@ def test_a_path_is_shown_as_written_and_knows_if_it_is_single() -> None:
         ("$a", 1, "cannot stand here"),
         ("$.", 2, "name is missing"),
         ("$.a.", 4, "name is missing"),
-        ("$..a", 1, "`..`"),
+        ("$..a", 1, "`..` (any depth) is for redact and remove alone"),
         ("$.0", 2, "written [0]"),
         ("$.2fa", 2, "quoted: ['2fa']"),
         ("$.a b", 3, "cannot stand here"),

@@ -57,7 +57,12 @@ EXPECT_FIELDS: tuple[Field, ...] = (
     Field("hits", Type.RULE_IDS, "The rules that act on it, in order; all of them.", default=None),
     Field("tags", Type.TEXTS, "The tags that it gets.", default=None),
     Field("notes", Type.TEXTS, "The notes that it gets.", default=None),
-    Field("captured", Type.TEXT, "The text that the capture has in its place.", default=None),
+    Field(
+        "captured",
+        Type.TEXT,
+        "The text that the capture has in its place. `‹redacted›` stands for any pseudonym.",
+        default=None,
+    ),
     Field("uncaptured", Type.BOOL, "It is kept out of the capture.", default=None),
     Field("values", Type.VARS, "Captured values, as they are afterwards.", default=None),
 )
@@ -70,6 +75,15 @@ HANDSHAKE_FIELDS: tuple[Field, ...] = (
     Field("removes", Type.TEXTS, "Headers that are taken out.", default=None),
     Field("strips", Type.TEXTS, "Extensions that are taken out.", default=None),
     Field("delay", Type.DELAY_TEST, "How long it is held back.", default=None),
+    Field(
+        "captured-url",
+        Type.TEXT,
+        "The URL that the capture has. `‹redacted›` stands for any pseudonym, here and below.",
+        default=None,
+    ),
+    Field(
+        "captured-headers", Type.TEXT_VALUES, "What the capture has of these headers, by name.", default=None
+    ),
     Field("hits", Type.RULE_IDS, "The rules that act on it, in order; all of them.", default=None),
 )
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
 from wsinspect.errors import Problem
-from wsinspect.model import Decoder, Frame, Header, Message, Opened, Requested, Side, opcode_word
+from wsinspect.model import Decoder, Fact, Frame, Header, Message, Opened, Requested, Side, opcode_word
 from wsinspect.model.plans import (
     Close,
     Cut,
@@ -47,6 +48,8 @@ from wsinspect.rules.ruleset import RuleSet
 type DecoderFor = Callable[[Requested, Opened], Decoder]
 
 _START_NS = 1_000_000_000_000
+_PSEUDONYM = re.compile("‹redacted:[0-9a-f]{8}›")
+_ANY_PSEUDONYM = "‹redacted›"
 _NO_VIEW: Any = None  # predicates of an expectation hold no templates
 
 
@@ -94,8 +97,10 @@ class _Run:
     def problems(self) -> Iterator[Problem]:
         """What did not come out as expected, in order."""
         test = self._test
-        yield from self._handshake(test.handshake, self._rules.judge_request(self._now_ns))
-        yield from self._handshake(test.answer.expect, self._rules.judge_response(self._opened, self._now_ns))
+        plan = self._rules.judge_request(self._now_ns)
+        yield from self._handshake(test.handshake, plan, self._requested)
+        plan = self._rules.judge_response(self._opened, self._now_ns)
+        yield from self._handshake(test.answer.expect, plan, self._opened)
         if self._opened.status != 101:
             return
         self._rules.opened_fact(self._opened)
@@ -178,7 +183,7 @@ class _Run:
             case "tags" | "notes":
                 return _equal(name, list(wanted), list(getattr(plan, name)) if plan else [])
             case "captured":
-                return _equal("captured", wanted, _captured(plan))
+                return _hidden("captured", wanted, _captured(plan))
             case "uncaptured":
                 return _bool("be kept out of the capture", wanted, plan is not None and plan.uncaptured, plan)
             case _:
@@ -220,18 +225,22 @@ class _Run:
 
     # ---------------------------------------------------------------------------------------- handshake
 
-    def _handshake(self, expect: Expected | None, plan: HandshakePlan | None) -> Iterator[Problem]:
+    def _handshake(
+        self, expect: Expected | None, plan: HandshakePlan | None, came: Requested | Opened
+    ) -> Iterator[Problem]:
         place = expect.place if expect else self._test.place
         yield from self._failures(place)
         if expect is None:
             return
         for name, wanted in expect.fields.items():
-            found = _compare_handshake(name, wanted, plan)
+            found = _compare_handshake(name, wanted, plan, came)
             if found is not None:
                 yield self._problem(place, f"the handshake: {found}")
 
 
-def _compare_handshake(name: str, wanted: Any, plan: HandshakePlan | None) -> str | None:
+def _compare_handshake(
+    name: str, wanted: Any, plan: HandshakePlan | None, came: Requested | Opened
+) -> str | None:
     match name:
         case "passes":
             return _bool("pass as it came", wanted, plan is None or _untouched(plan), plan)
@@ -247,8 +256,35 @@ def _compare_handshake(name: str, wanted: Any, plan: HandshakePlan | None) -> st
             return _equal("extensions stripped", list(wanted), list(plan.strip_extensions) if plan else [])
         case "delay":
             return _number("delay", wanted, plan.delay_ms if plan else 0.0)
+        case "captured-url" | "captured-headers":
+            return _captured_of(wanted, plan, came)
         case _:
             return _equal("rules that acted", list(wanted), [each.rule for each in plan.hits] if plan else [])
+
+
+def _captured_of(
+    wanted: str | Mapping[str, str], plan: HandshakePlan | None, came: Requested | Opened
+) -> str | None:
+    """How the capture's URL or headers differ from those wanted."""
+    fact: Fact = came
+    for redactor in plan.redactors if plan else ():
+        fact = redactor.redacted(fact)
+    assert isinstance(fact, Requested | Opened)
+    if isinstance(wanted, str):
+        return _hidden("the captured URL", wanted, fact.url if isinstance(fact, Requested) else None)
+    headers = {name.lower(): value for name, value in fact.headers}
+    for name, value in wanted.items():
+        missed = _hidden(f"the captured {name}", value, headers.get(name.lower()))
+        if missed:
+            return missed
+    return None
+
+
+def _hidden(what: str, wanted: str, found: str | None) -> str | None:
+    """`_equal`, where `‹redacted›` stands for any pseudonym: without a key they are others each time."""
+    if found is not None and _ANY_PSEUDONYM in wanted:
+        found = _PSEUDONYM.sub(_ANY_PSEUDONYM, found)
+    return _equal(what, wanted, found)
 
 
 def _untouched(plan: HandshakePlan) -> bool:

@@ -4,8 +4,9 @@
     $.a.b  $['x y']     a name; quoted with ' or " where it is not of letters, digits, _ and -
     $[0]  $[-1]         an element, from the end where negative; an int key of a map (MessagePack has them)
     $[*]  $.*           each element of a list, each value of a map
+    $..a  $..['x y']    a name at any depth; in `redact` and `remove` alone: it costs a walk of the whole tree
 
-Recursive descent (`..`), slices, unions and filters are refused by name. Trees are never changed: `set`,
+Slices, unions and filters are refused by name. Trees are never changed: `set`,
 `remove` and `append` copy what lies along the path, share the rest, and give the same tree where nothing
 was there to change.
 """
@@ -13,7 +14,7 @@ was there to change.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,7 +42,14 @@ class Each:
     """`[*]`"""
 
 
-type Step = str | int | Each
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """`..name`: each place of such a name, at any depth."""
+
+    names: frozenset[str]
+
+
+type Step = str | int | Each | Deep
 
 _GONE: Final = object()
 """What a change gives for a place that is to be removed."""
@@ -62,7 +70,7 @@ class Path:
     @property
     def is_single(self) -> bool:
         """Whether it names at most one place."""
-        return not any(isinstance(step, Each) for step in self.steps)
+        return not any(isinstance(step, Each | Deep) for step in self.steps)
 
     def find(self, tree: Any) -> list[Any]:
         """All values at the path, in the order of the tree."""
@@ -122,18 +130,35 @@ class Path:
         return _changed(tree, self.steps, change, create, counter), counter[0]
 
 
-def parse(text: str) -> Path:
-    """The path that a text says. Raises PathError."""
-    return Path(text, tuple(_steps(text)))
+def parse(text: str, *, deep: bool = False) -> Path:
+    """The path that a text says; `deep`: it may have names at any depth. Raises PathError."""
+    return Path(text, tuple(_steps(text, deep)))
 
 
-def _steps(text: str) -> Iterator[Step]:
+def together(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The same places; those that are no more than a name at any depth in one walk of the tree."""
+    names: set[str] = set()
+    others: list[Path] = []
+    for path in paths:
+        match path.steps:
+            case (Deep(names=more),):
+                names |= more
+            case _:
+                others.append(path)
+    return (*([Path("$..", (Deep(frozenset(names)),))] if names else []), *others)
+
+
+def _steps(text: str, deep: bool) -> Iterator[Step]:
     if not text.startswith("$"):
         hint = f"a JSON path begins with $: ${'' if text.startswith('[') else '.'}{text}"
         raise PathError(text, 0, hint if text else "an empty JSON path; $ is the whole message")
     at, count = 1, 0
+    step: Step
     while at < len(text):
-        step, end = _dotted(text, at) if text[at] == "." else _bracketed(text, at)
+        if text.startswith("..", at):
+            step, end = _deep(text, at, deep)
+        else:
+            step, end = _dotted(text, at) if text[at] == "." else _bracketed(text, at)
         count += 1
         if count > MAX_STEPS:
             raise PathError(text, at, f"more than {MAX_STEPS} steps")
@@ -141,12 +166,19 @@ def _steps(text: str) -> Iterator[Step]:
         at = end
 
 
+def _deep(text: str, at: int, allowed: bool) -> tuple[Deep, int]:
+    if not allowed:
+        raise PathError(text, at, "`..` (any depth) is for redact and remove alone: name each step")
+    step, end = _bracketed(text, at + 2) if text.startswith("[", at + 2) else _dotted(text, at + 1)
+    if not isinstance(step, str):
+        raise PathError(text, at + 2, "a name stands after `..`")
+    return Deep(frozenset({step})), end
+
+
 def _dotted(text: str, at: int) -> tuple[Step, int]:
     start = at + 1
     if text.startswith("*", start):
         return Each(), start + 1
-    if text.startswith(".", start):
-        raise PathError(text, at, "`..` (any depth) is not supported: name each step")
     found = _NAME.match(text, start)
     if found is not None:
         return found[0], found.end()
@@ -238,8 +270,18 @@ def children(node: Any, step: Step) -> Sequence[Any]:
     """What a step of a path leads to from a node of a tree. Not to be changed."""
     if isinstance(step, Each):
         return list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
+    if isinstance(step, Deep):
+        return list(_below(node, step.names))
     key = _place(node, step)
     return [] if key is None else [node[key]]
+
+
+def _below(node: Any, names: frozenset[str]) -> Iterator[Any]:
+    """The values of these names at any depth, the outer ones first."""
+    if isinstance(node, dict):
+        yield from (value for key, value in node.items() if key in names)
+    for child in children(node, Each()):
+        yield from _below(child, names)
 
 
 def _place(node: Any, step: str | int) -> Any:
@@ -263,19 +305,44 @@ def _changed(
         counter[0] += 1
         return new
     step, rest = steps[0], steps[1:]
-    places: list[Any]
+    if isinstance(step, Deep):
+        return _changed_below(node, step.names, steps, change, counter)
+    places: Sequence[Any]
     if isinstance(step, Each):
-        places = list(node) if isinstance(node, dict) else list(range(len(node))) if _is_list(node) else []
+        places = _places(node)
     else:
         place = _place(node, step)
         if place is None and create and not rest and isinstance(node, dict) and isinstance(step, str):
             counter[0] += 1
             return {**node, step: change(None)}
-        places = [] if place is None else [place]
+        places = () if place is None else (place,)
+    return _rebuilt(node, places, lambda _, old: _changed(old, rest, change, create, counter))
+
+
+def _changed_below(
+    node: Any,
+    names: frozenset[str],
+    steps: tuple[Step, ...],
+    change: Callable[[Any], Any],
+    counter: list[int],
+) -> Any:
+    """`_changed` where the first step is `..` with these names. What it changed it does not look into."""
+    rest, is_map = steps[1:], isinstance(node, dict)
+
+    def child(place: Any, old: Any) -> Any:
+        named = is_map and place in names
+        new = _changed(old, rest, change, False, counter) if named else old
+        return new if named and not rest else _changed_below(new, names, steps, change, counter)
+
+    return _rebuilt(node, _places(node), child)
+
+
+def _rebuilt(node: Any, places: Sequence[Any], new_of: Callable[[Any, Any], Any]) -> Any:
+    """The node with `new_of(place, value)` at these places, copied where one differs."""
     copy: Any = None
     for place in reversed(places):  # from the end, so that removing moves nothing that is still to come
         old = node[place]
-        new = _changed(old, rest, change, create, counter)
+        new = new_of(place, old)
         if new is old:
             continue
         if copy is None:
@@ -287,8 +354,9 @@ def _changed(
     return node if copy is None else copy
 
 
-def _is_list(node: Any) -> bool:
-    return isinstance(node, list)
+def _places(node: Any) -> Sequence[Any]:
+    """The keys of a map, the indexes of a list, else nothing."""
+    return list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
 
 
 def _shown(text: str) -> str:

@@ -163,6 +163,11 @@ def _templates() -> Iterator[str]:
         f"behind a bar, as in `{{{{$.a|json}}}}`: {', '.join(f'`{name}`' for name in FILTERS)}. Two braces "
         "are written `{{'{{'}}`.",
         "",
+        "Where a message lacks that place, or a captured value is not there yet, a condition does not hold; "
+        "an action fails, and its rule is off for that connection from there on. There is no default, so let "
+        "`when` ask for what `then` uses: `json: {$.a.b: {exists: true}}` or "
+        "`captured: {name: {exists: true}}`.",
+        "",
         "| name | |",
         "|---|---|",
     )

@@ -73,7 +73,7 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
         case Type.PATH:
             return path(node)
         case Type.PATHS:
-            return several(reading, node, path)
+            return several(reading, node, lambda each: of_text(each, _deep_path))
         case Type.PATH_VALUES:
             return mapping(reading, node, _path_text, lambda each: templated_json(reading, each))
         case Type.SIDE:
@@ -269,6 +269,10 @@ def name(written: str) -> str:
     if not NAME.fullmatch(written):
         raise ValueError(f"{written!r} is no name: letters, digits, _ and -, a letter first")
     return written
+
+
+def _deep_path(written: str) -> jsonpath.Path:
+    return jsonpath.parse(written, deep=True)
 
 
 def _path_text(written: str) -> jsonpath.Path:

@@ -12,6 +12,7 @@ from tests.rules.talk import FakeTalk
 from wsinspect.model import Altered, Ended, Failed, How, Notice, Opcode, Opened, Requested, Side
 from wsinspect.model.plans import Close, Fate, Hit, HoldDefault, Send
 from wsinspect.rules.actions import Action, On
+from wsinspect.rules.jsonpath import parse
 from wsinspect.rules.turn import Turn
 from wsinspect.wire.close_codes import parse_close
 
@@ -44,6 +45,25 @@ def test_the_same_secret_has_the_same_pseudonym_everywhere() -> None:
     in_url = PSEUDONYM.findall(handshake.redactors[0].redacted(Requested(url="ws://h/?token=secret")).url)  # type: ignore[union-attr]
     assert in_text[0] == in_json[0] == in_url[0]
     assert in_text[1] != in_text[0]
+
+
+def test_a_name_at_any_depth() -> None:
+    redact = action("redact", json=tuple(parse(each, deep=True) for each in ("$..token", "$..key", "$.a[0]")))
+    tree = {"a": [1, {"token": {"id": 1}}], "token": "t", "b": {"c": [{"key": 7, "id": 2}]}}
+    captured = json.loads(text_of(plan_of(FakeTalk().turn(tree), redact).captured))
+    hidden = json.loads(PSEUDONYM.sub("*", json.dumps(captured, ensure_ascii=False)))
+    assert hidden == {
+        "a": ["*", {"token": "*"}],
+        "token": "*",
+        "b": {"c": [{"key": "*", "id": 2}]},
+    }
+
+
+def test_a_long_list_is_explained_shortly() -> None:
+    redact = action("redact", json=paths(*(f"$.a{n}" for n in range(12))), query=("t",))
+    assert (
+        redact.explain() == "hide $.a0, $.a1, $.a2, 9 more paths and the URL's parameter t from the capture"
+    )
 
 
 def test_only_groups_are_hidden_where_the_pattern_has_some() -> None:

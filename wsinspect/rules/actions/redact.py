@@ -8,7 +8,7 @@ from wsinspect.rules.actions import words
 from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.handshake_turn import HandshakeTurn
-from wsinspect.rules.jsonpath import Path
+from wsinspect.rules.jsonpath import Path, together
 from wsinspect.rules.redaction import DID, Redaction, key_of, process_key
 from wsinspect.rules.turn import Turn
 
@@ -20,7 +20,7 @@ class Redact(Action):
         "wherever the same secret stands. What passes is not changed. A message in which this cannot be "
         "done is kept out of the capture as a whole."
     )
-    example = "redact: {json: [$.token, '$.users[*].email'], headers: [authorization, cookie], query: token}"
+    example = "redact: {json: [$..token, '$.users[*].email'], headers: [authorization, cookie], query: token}"
     fields = (
         Field(
             "regex",
@@ -29,7 +29,12 @@ class Redact(Action):
             "has groups, only what those match.",
             (),
         ),
-        Field("json", Type.PATHS, "Hides the values there in decoded messages.", ()),
+        Field(
+            "json",
+            Type.PATHS,
+            "Hides the values there in decoded messages; `$..token` is each `token`, at any depth.",
+            (),
+        ),
         Field("headers", Type.HEADER_NAMES, "Headers of the handshake whose values are hidden.", ()),
         Field("query", Type.TEXTS, "Parameters of the URL whose values are hidden.", ()),
         Field(
@@ -64,7 +69,7 @@ class Redact(Action):
         self.redaction = Redaction(
             process_key() if self.key is None else key_of(self.key),
             self.regex,
-            self.json,
+            together(self.json),
             frozenset(name.lower() for name in self.headers),
             frozenset(self.query),
         )
@@ -84,10 +89,10 @@ class Redact(Action):
 
     def explain(self) -> str:
         what = [
-            *(f"what matches {words.pattern_text(regex)}" for regex in self.regex),
-            *(str(path) for path in self.json),
-            *(f"the header {name}" for name in self.headers),
-            *(f"the URL's parameter {name}" for name in self.query),
+            *_some([f"what matches {words.pattern_text(regex)}" for regex in self.regex], "patterns"),
+            *_some([str(path) for path in self.json], "paths"),
+            *_some([f"the header {name}" for name in self.headers], "headers"),
+            *_some([f"the URL's parameter {name}" for name in self.query], "parameters"),
         ]
         return f"hide {words.listed(what)} from the capture"
 
@@ -98,3 +103,8 @@ class Redact(Action):
     def apply_handshake(self, turn: HandshakeTurn) -> str:
         turn.redactors.append(self.redaction)
         return DID
+
+
+def _some(what: list[str], noun: str) -> list[str]:
+    """All of them, or the first three and how many more."""
+    return what if len(what) <= 4 else [*what[:3], f"{len(what) - 3} more {noun}"]

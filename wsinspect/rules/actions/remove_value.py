@@ -13,7 +13,7 @@ class RemoveValue(TreeAction):
     participle = "removed"
     doc = "Take values out of the decoded message: names of objects, elements of lists."
     example = "remove: [$.debug, '$.items[*].secret']"
-    fields = (Field("paths", Type.PATHS, "Where, by JSON path."),)
+    fields = (Field("paths", Type.PATHS, "Where, by JSON path; `$..debug` is each `debug`, at any depth."),)
     short = "paths"
 
     paths: tuple[Path, ...]
