@@ -1,10 +1,11 @@
-"""Programs that tests want and a machine may lack."""
+"""Programs that tests want and a machine may lack, and processes that run."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import shutil
+import subprocess
 from types import ModuleType
 from typing import NoReturn
 
@@ -34,3 +35,10 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("WSINSPECT_REQUIRE_ALL") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def runs(pid: int) -> bool:
+    """A zombie whose parent is gone counts as ended: whether init buries it is the machine's affair."""
+    words = ["ps", "-o", "stat=", "-p", str(pid)]
+    state = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    return bool(state) and not state.startswith("Z")

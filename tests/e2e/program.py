@@ -59,6 +59,15 @@ def connection_lines(lines: list[Line], target: str) -> list[Line]:
     return [line for line in lines if line["conn"] in conns]
 
 
+async def until(condition: Callable[[], object]) -> None:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not condition():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError("it did not come") from None
+
+
 def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
     """A measured figure, for whoever reads the log of the tests."""
     with capsys.disabled():

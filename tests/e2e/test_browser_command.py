@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.page import Page, serving
-from tests.e2e.program import Background, Line, tail, wsinspect
+from tests.e2e.program import Background, Line, tail, until, wsinspect
 from tests.proxy.running import PROGRAM
-from tests.tools import need
+from tests.tools import need, runs
+from wsinspect.capture.locks import is_being_written
 
 PATHS = [f"/socket-{number}" for number in range(3)]
 
@@ -140,6 +141,35 @@ async def test_a_duration(fake_chromium: Path, tmp_path: Path, temporary: Path) 
     done = await wsinspect("browser", *words)
     assert (done.code, done.err.count("capture")) == (0, 0)
     assert list(temporary.iterdir()) == []
+
+
+FORKING = """
+import os, pathlib, signal
+os.fork()
+pathlib.Path(os.environ["PIDS"], str(os.getpid())).touch()
+signal.pause()
+"""
+
+
+@pytest.mark.slow
+async def test_a_kill_leaves_nothing(
+    fake_chromium: Path, tmp_path: Path, temporary: Path, confdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser, its profile and the proxy lived on."""
+    pids, capture = tmp_path / "pids", tmp_path / "a.wscap"
+    pids.mkdir()
+    monkeypatch.setenv("PIDS", str(pids))
+    with fake_chromium.open("a") as script:
+        script.write(FORKING)
+    with Background(
+        [*PROGRAM, "browser", "--headless", "-w", str(capture), "--set", f"confdir={confdir}"]
+    ) as background:
+        await until(lambda: len(list(pids.iterdir())) == 2)
+        assert is_being_written(capture)
+        background.stop(signal.SIGKILL)
+    await until(lambda: not is_being_written(capture))
+    assert list(temporary.iterdir()) == []
+    assert not any(runs(int(path.name)) for path in pids.iterdir())
 
 
 async def test_no_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.page import Page, serving
-from tests.e2e.program import Background, Done, tail, wsinspect
+from tests.e2e.program import Background, Done, tail, until, wsinspect
 from tests.proxy.running import PROGRAM
 from tests.tools import need
+from wsinspect.capture.locks import is_being_written
 
 pytestmark = pytest.mark.slow
 
@@ -141,6 +142,21 @@ async def test_a_signal_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert background.stop(signal.SIGTERM) == 5
         assert "heard\n" in background.text
         assert "capture" in background.text
+    assert list(temporary.iterdir()) == []
+
+
+async def test_a_kill_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy and the folder lived on, and the program without a proxy."""
+    temporary, ended, capture = tmp_path / "t", tmp_path / "ended", tmp_path / "a.wscap"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    script = f"trap 'touch {ended}; exit' TERM; echo ready; while :; do sleep 0.05; done"
+    with Background([*PROGRAM, "exec", "-w", str(capture), "--", "sh", "-c", script]) as background:
+        await background.until(lambda line: line == "ready")
+        assert is_being_written(capture)
+        background.stop(signal.SIGKILL)
+    await until(lambda: not is_being_written(capture))
+    assert ended.exists()
     assert list(temporary.iterdir()) == []
 
 

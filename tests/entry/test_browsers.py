@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.certs import make_cert
-from tests.tools import need
+from tests.tools import need, runs
 from wsinspect.cli.browser import page_url
 from wsinspect.entry import chromium, firefox
 from wsinspect.entry.browsers import Browser, Found, find, profile_parent
@@ -100,7 +100,7 @@ def test_nothing_is_left_of_a_browser(tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         started = time.monotonic()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("wsinspect.entry.running._END_S", 0.2)
+            patch.setattr("wsinspect.entry.running.END_S", 0.2)
             with running(
                 Path("/bin/sh"), ["-c", script, "sh", str(folder / "up")], folder, dict(os.environ)
             ) as browser:
@@ -112,16 +112,9 @@ def test_nothing_is_left_of_a_browser(tmp_path: Path) -> None:
                 assert "ready" in browser.last_words()
         assert browser.wait() == -9
     assert not folder.exists()
-    while _runs(child):
+    while runs(child):
         assert time.monotonic() < started + 20
         time.sleep(0.01)
-
-
-def _runs(pid: int) -> bool:
-    """A zombie whose parent is gone counts as ended: whether init buries it is the machine's affair."""
-    words = ["ps", "-o", "stat=", "-p", str(pid)]
-    state = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-    return bool(state) and not state.startswith("Z")
 
 
 def test_a_browser_that_cannot_be_started(tmp_path: Path) -> None:

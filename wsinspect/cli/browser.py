@@ -102,14 +102,17 @@ def _browse(
     args: argparse.Namespace, found: Found, page: str, settings: ProxySettings, launched: Launched
 ) -> str:
     """Run the browser to its end or the user's; what went wrong with it, or nothing."""
+    from wsinspect.control.will import Will
     from wsinspect.entry import firefox
     from wsinspect.entry.browsers import profile_parent
     from wsinspect.entry.running import profile_folder, running
 
     with profile_folder(profile_parent(found)) as folder:
+        launched.bequeath(Will(str(folder)))
         words = _prepared(args, found, settings, launched, folder)
         words += [*args.browser_arg, page]
         with running(found.executable, words, folder, os.environ | firefox.ENVIRONMENT) as browser:
+            launched.bequeath(Will(str(folder), -browser.process.pid, force=True))
             if args.headless:
                 say(f"{found.browser} runs through {_listening(launched)}")
                 code = browser.wait(args.duration)

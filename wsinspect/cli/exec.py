@@ -74,13 +74,17 @@ def _program(word: str) -> str:
 
 
 def _run(program: str, words: list[str], settings: ProxySettings, signals: Signals) -> int:
-    with tempfile.TemporaryDirectory(prefix="wsinspect-exec-") as folder, own_proxy(settings) as launched:
+    from wsinspect.control.will import Will
+
+    with own_proxy(settings) as launched, tempfile.TemporaryDirectory(prefix="wsinspect-exec-") as folder:
+        launched.bequeath(Will(folder))
         environment = _environment(launched, settings, Path(folder))
         try:
             child = subprocess.Popen(words, executable=program, env=environment)
         except OSError as error:
             raise CannotStart(f"cannot start {words[0]}: {error.strerror}", NOT_STARTED) from None
         signals.pass_to(child)
+        launched.bequeath(Will(folder, child.pid))
         code = child.wait()
         signals.hold_off()
     return SIGNALLED - code if code < 0 else code

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def own_proxy(settings: ProxySettings) -> Iterator[Launched]:
-    """At the end of a block without an error it is said what was captured, and where."""
+    """At the end of a block without an error it is said what was captured, and where.
+
+    Where we are killed it ends too, and does what was bequeathed to it.
+    """
     from wsinspect.control.launch import launch_proxy
 
-    with launch_proxy(settings.arguments()) as launched:
+    with launch_proxy([*settings.arguments(), "--end-with-parent"]) as launched:
         yield launched
         died = launched.process.poll()
         launched.stop()

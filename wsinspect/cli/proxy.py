@@ -16,6 +16,7 @@ from typing import NoReturn
 from wsinspect.cli.narration import say
 from wsinspect.cli.options import child_options, proxy_options, settings_from
 from wsinspect.cli.parser import Parser
+from wsinspect.control.will import read_will
 from wsinspect.errors import WsinspectError
 
 
@@ -41,9 +42,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _end_with(parent_fd: int) -> None:
-    """For the demo, whose proxy is of no use to anybody once its world is gone, however it went."""
-    while os.read(parent_fd, 4096):
-        pass
+    """For a proxy that is of no use to anybody once its parent is gone, however it went.
+
+    What the parent leaves behind goes first, so that the ends of its connections are in the capture.
+    """
+    read_will(parent_fd).execute()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -17,6 +17,7 @@ from platformdirs import user_log_path
 
 from wsinspect.control.paths import private_folder
 from wsinspect.control.protocol import ProxyInfo, parse_line
+from wsinspect.control.will import Will
 from wsinspect.errors import TimedOut, WsinspectError
 
 _KEPT_LOGS = 10
@@ -48,6 +49,13 @@ class Launched:
         """Let the proxy live on without us. It notices that, and says so once."""
         self._close_keepalive()
         self._left = True
+
+    def bequeath(self, will: Will) -> None:
+        """What a proxy with --end-with-parent does where we are killed, in place of what was said before."""
+        try:
+            os.write(self.keepalive_fd, will.line())
+        except BrokenPipeError:
+            pass  # it has ended by itself
 
     def last_words(self) -> str:
         """What the proxy said last on stderr."""

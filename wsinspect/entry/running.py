@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsinspect.control.will import END_S, remove_folder, send_to
 from wsinspect.errors import Unavailable
-
-_END_S = 5.0
-_POLL_S = 0.02
 
 
 @dataclass(slots=True)
@@ -41,9 +36,9 @@ class RunningBrowser:
 
     def end(self) -> None:
         """End it, by force where it does not go in time, and whatever it has left behind."""
-        _signal_group(self.process.pid, signal.SIGTERM)
-        self.wait(_END_S)
-        _signal_group(self.process.pid, signal.SIGKILL)
+        send_to(-self.process.pid, signal.SIGTERM)
+        self.wait(END_S)
+        send_to(-self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
@@ -59,7 +54,7 @@ def profile_folder(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _remove(folder)
+        remove_folder(folder)
 
 
 @contextmanager
@@ -85,19 +80,3 @@ def running(
         yield browser
     finally:
         browser.end()
-
-
-def _signal_group(group: int, number: int) -> None:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # none is left; macOS says the second of zombies
-        pass
-
-
-def _remove(folder: Path) -> None:
-    """A process on its way out may still write: try for a while."""
-    deadline = time.monotonic() + _END_S
-    while folder.exists() and time.monotonic() < deadline:
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
-            time.sleep(_POLL_S)
