@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -40,14 +41,45 @@ def test_held_off() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """What nohup and `&` in a script do."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("ignored")
 def test_an_ignored_signal_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Signals():
-            os.kill(os.getpid(), signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with Signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("ignored")
+def test_an_interrupt_may_end_us_in_any_case() -> None:
+    with Signals(always_int=True):
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("ignored")
+def test_what_we_ignore_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was started with `&` in a script could not be interrupted, although it listened."""
+    monkeypatch.setattr("wsinspect.entry.signals._in_foreground", lambda: False)
+    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        with Signals() as signals:
+            signals.pass_to(child)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert child.stdout.readline() == b"SIGINT\n"
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert child.wait(10) == 9
 
 
 def test_passed_on_to_the_child(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     found = find(Browser(args.browser) if args.browser else None)
     settings = own_client_settings(args)
     trouble, summary = "", []
-    with Signals() as signals:
+    with Signals(always_int=True) as signals:
         try:
             with own_proxy(settings) as launched:
                 try:

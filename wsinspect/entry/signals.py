@@ -24,10 +24,15 @@ class Stopped(BaseException):
 class Signals:
     """Within this block a signal that ends us raises Stopped, once; after `pass_to(child)` it goes there.
 
-    A signal that was ignored before (nohup, `&` in a script) stays ignored. Main thread only.
+    What was ignored before us (SIGHUP under nohup, SIGINT after `&` in a script) does not end us; a child has
+    inherited that by the time of `pass_to`, and then gets the signal nevertheless: whether it listens is its
+    own matter, as it is without us. With `always_int` SIGINT ends us in any case, as it does tcpdump and our
+    proxies: who starts us in a script ends us by `kill -INT`, and Ctrl-C on the script leaves nothing behind.
+    Main thread only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, always_int: bool = False) -> None:
+        self._always = {signal.SIGINT} if always_int else set()
         self._before: dict[int, Any] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._deaf = False
@@ -35,6 +40,7 @@ class Signals:
     def pass_to(self, child: subprocess.Popen[bytes]) -> None:
         """From now on signals are the child's."""
         self._child = child
+        self._always.update(PASSED_ON)
         for number in PASSED_ON:
             self._take(number)
 
@@ -55,7 +61,8 @@ class Signals:
 
     def _take(self, number: int) -> None:
         before = signal.getsignal(number)
-        if number not in self._before and before not in (signal.SIG_IGN, None):
+        ours = number in self._always or before is not signal.SIG_IGN
+        if number not in self._before and before is not None and ours:
             self._before[number] = before
             signal.signal(number, self._arrived)
 
