@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
+import os
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +44,49 @@ class Authority:
     """The day on which it does, YYYY-MM-DD."""
 
 
+def make_authority(options: Mapping[str, str]) -> None:
+    """Make the CA that mitmproxy's `options` ask for where it is missing, one process at a time.
+
+    mitmproxy makes it without a lock: of several proxies that start in a new folder at once, the last one's
+    CA stays there, and no client trusts the others. Raises Unavailable where the folder cannot be used.
+    """
+    size = options.get("key_size", "")
+    key_bits = int(size) if size.isdecimal() else _KEY_BITS  # mitmproxy tells the mistake
+    _make(Path(options.get("confdir", CONFDIR)).expanduser(), key_bits)
+
+
+def _make(folder: Path, key_bits: int) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            if not (folder / f"{_BASENAME}-ca.pem").exists():
+                CertStore.create_store(folder, _BASENAME, key_bits)
+    except OSError as error:
+        raise Unavailable(
+            f"no CA in {folder}: {error.strerror}; --set confdir=FOLDER names another"
+        ) from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks: as mitmproxy does it
+        yield
+    finally:
+        os.close(fd)
+
+
 def authority(confdir: str | Path = CONFDIR) -> Authority:
     """The CA of mitmproxy's folder `confdir`, made where it is missing.
 
     Raises Unavailable where the folder cannot be read or written, UsageError where the file there is no CA.
     """
     folder = Path(confdir).expanduser()
+    _make(folder, _KEY_BITS)
     whole = folder / f"{_BASENAME}-ca.pem"
     path = folder / f"{_BASENAME}-ca-cert.pem"
     try:

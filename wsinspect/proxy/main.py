@@ -37,6 +37,7 @@ from wsinspect.control.settings import ProxySettings
 from wsinspect.errors import Unavailable, UsageError
 from wsinspect.proxy import contract, modes
 from wsinspect.proxy.addon import WsInspect
+from wsinspect.proxy.authority import make_authority
 from wsinspect.proxy.control_server import ControlServer
 from wsinspect.proxy.rulebook import LoadedRules, RuleSource
 from wsinspect.proxy.strategy import StrategyPerMode, strategy_for, strategy_of
@@ -58,6 +59,7 @@ def run_proxy(settings: ProxySettings) -> int:
     parsed = modes.parse_modes(settings.modes)
     specs = modes.with_ports(parsed, settings.listen_host, settings.listen_port)
     rules = LoadedRules.of(rule_source(settings))
+    make_authority(settings.options)
     writer = open_writer(settings)
     try:
         if settings.save and settings.capture is None:
