@@ -83,6 +83,26 @@ def test_one_of_two_that_exclude_each_other_wins_on_the_command_line(
     assert (args.write is not None, not args.no_save) == (save, save)
 
 
+def test_a_limit_of_the_config_spares_a_capture_that_is_one_file(
+    tmp_path: Path, configured: Configured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`-w` on it was refused, for a word that the user had not typed."""
+    path = configured("capture-limit: 500M")
+    single, new = tmp_path / "a.wscap", tmp_path / "b.wscap"
+    single.touch()
+    assert parsed(f"exec -w {single} -- x").capture_limit is None
+    said = f"{single} is one file and grows without a limit; capture-limit in {path} is for new captures"
+    assert said in capsys.readouterr().err
+    assert parsed(f"exec -w {new} -- x").capture_limit == 500 << 20
+    assert parsed(f"exec -w {single} --capture-limit 2G -- x").capture_limit == 2 << 30
+    configured(f"{{capture-limit: 500M, write: {single}}}")
+    assert parsed("proxy").capture_limit is None
+    assert "grows without a limit" in capsys.readouterr().err
+    assert parsed("proxy --no-save").capture_limit == 500 << 20
+    assert parsed("demo").write == single
+    assert capsys.readouterr().err == ""
+
+
 def test_a_command_may_have_its_own(configured: Configured) -> None:
     configured("format: json\ntail: {format: text, frames: true}\nctl: {side: client}\nbrowser: firefox")
     assert (parsed("tail a").format, parsed("tail a").frames) == ("text", True)

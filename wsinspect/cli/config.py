@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsinspect.cli.narration import say
 from wsinspect.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,18 @@ def parse(command: str, parser: Parser, words: Sequence[str]) -> argparse.Namesp
     for given, rival in _RIVALS.items():
         if getattr(args, given, None):
             defaults.pop(rival, None)
+    _spare_a_single_file(args, defaults, path)
     return _parse_again(parser, words, defaults)
+
+
+def _spare_a_single_file(args: argparse.Namespace, defaults: dict[str, Any], config: Path) -> None:
+    """A limit of the config file is a wish: a capture that is one file goes on as one, and it is said."""
+    write = getattr(args, "write", None) or defaults.get("write")
+    if write is None or getattr(args, "capture_limit", None) is not None:
+        return
+    if defaults.get("capture_limit") and write.is_file():
+        del defaults["capture_limit"]
+        say(f"{write} is one file and grows without a limit; capture-limit in {config} is for new captures")
 
 
 def _parse_again(parser: Parser, words: Sequence[str], defaults: dict[str, Any]) -> argparse.Namespace:
