@@ -14,9 +14,9 @@ import pytest
 from tests.capture.helpers import read_all, reads, start_python, wait_until
 from wsinspect.capture import live, scribe, writer
 from wsinspect.capture.disk import Disk
-from wsinspect.capture.format import HEADER, encode
+from wsinspect.capture.format import HEADER, encode, fields_of
 from wsinspect.capture.reader import Reader
-from wsinspect.capture.writer import Writer
+from wsinspect.capture.writer import Writer, seal
 from wsinspect.model import (
     Closed,
     FactRecord,
@@ -47,6 +47,24 @@ def test_everything_comes_out_in_order(tmp_path: Path) -> None:
     assert read_all(capture.path) == sent
     assert capture.queue_bytes == 0
     assert capture.troubles == []
+
+
+def test_a_read_is_the_same_whether_it_was_sealed_in_time_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
+    sent = [*reads(50), *reads(20, 70_000), *reads(50)]
+    slots = [capture.append_read(fields_of(read)) for read in sent]
+    small = [slot for slot in slots if slot is not None]
+    assert len(small) == 100, "a large read's record is made by the writer"
+    for slot in small[::2]:
+        seal(slot)
+    assert [type(slot[0]) for slot in small[:2]] == [bytes, tuple]
+    disk.go.set()
+    capture.close()
+    for slot in small:
+        seal(slot)  # the writer was first
+    assert [record for record in read_all(capture.path) if isinstance(record, Read)] == sent
 
 
 def test_a_single_record_is_on_disk_without_another_one(tmp_path: Path) -> None:
@@ -198,16 +216,6 @@ def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyP
     capture.close()
 
 
-def test_the_parts_of_a_batch_come_without_a_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
-    for read in reads(300):
-        capture.append(read)
-    disk.go.set()
-    wait_until(lambda: len(capture._queue) < writer._RECORDS_A_PART)
-    capture.close()
-    assert [record for record in read_all(capture.path) if isinstance(record, Read)] == reads(300)
-
-
 def test_a_flood_of_facts_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "FACT_SLACK", 10_000)
     disk = SlowDisk(monkeypatch)
@@ -228,7 +236,7 @@ def test_a_flood_of_facts_is_bounded_too(tmp_path: Path, monkeypatch: pytest.Mon
 
 FULL = """
 import resource, sys; from pathlib import Path
-from wsinspect.capture.writer import Writer
+from wsinspect.capture.writer import Writer, seal
 from tests.capture.helpers import reads, wait_until
 capture = Writer(Path(sys.argv[1]), queue_limit=100_000)
 told = []; capture.on_trouble = told.append

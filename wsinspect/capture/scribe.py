@@ -61,8 +61,11 @@ class Mark:
     frames: int | None
 
 
-type Entry = bytes | ReadFields | FactEntry | Mark
-"""A whole record, a Read, …"""
+type Slot = list[ReadFields | bytes]
+"""A Read in the queue, as it is or as a whole record: the relay may change it while it waits there."""
+
+type Entry = Slot | bytes | ReadFields | FactEntry | Mark
+"""…, a whole record, a Read, …"""
 
 _JOINED = 4096
 """Up to this many bytes of data are copied: that costs less than a chunk of its own."""
@@ -192,23 +195,24 @@ class Scribe:
         if entries and (clock := self._clock_if_due()):
             self._own += len(clock)
             small.append(clock)
-        for entry in entries:
+        for each in entries:
+            entry = each[0] if isinstance(each, list) else each
             data = b""
-            if isinstance(entry, tuple):
-                record, data = read_head(entry), entry[3]
-            elif isinstance(entry, bytes):
+            if isinstance(entry, bytes):
                 record = entry
+            elif isinstance(entry, tuple):
+                record, data = read_head(entry), entry[3]
             elif isinstance(entry, FactEntry):
                 self._live.take(entry.conn, entry.t_ns, entry.fact, entry.payload)
                 record = entry.record
             else:
                 continue
             small.append(record)
-            if len(data) <= _JOINED:
-                small.append(data)
-            else:
+            if len(data) > _JOINED:
                 chunks += (b"".join(small), data)
                 small.clear()
+            elif data:
+                small.append(data)
             if self._outage is not None:
                 self._outage.note(record)
         if small:

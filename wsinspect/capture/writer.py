@@ -1,8 +1,9 @@
 """Appending to a capture without ever making the relay wait.
 
     relay's thread                          writer's thread
-    append: enqueue;                   -->  take what is queued, checksum it, one writev, nap a few ms
-            wake it only where it sleeps    (`scribe`: where it goes, segments, checkpoints, clocks)
+    append: enqueue;                   -->  take what is queued, make the records of what is not sealed,
+            wake it only where it sleeps    one writev, nap a few ms
+    seal:   make a small read's record      (`scribe`: where it goes, segments, checkpoints, clocks)
 
 The queue is a deque with one producer and one consumer, its methods atomic under the interpreter lock: no
 lock on the fast path. The writer announces that it sleeps *before* it looks at the queue a last time, and the
@@ -11,6 +12,10 @@ producer enqueues *before* it looks at that flag: one of them sees the other, so
 The nap is what makes an append cheap: while records come every few microseconds the writer never sleeps, so
 the relay never pays for a wake-up (a futex call, a fight for the interpreter lock), and a record is on disk
 some milliseconds later. Each batch gives up the interpreter lock twice, in the writev and in the nap.
+
+While the writer has the interpreter the relay waits. So the relay itself makes the records of small reads,
+once they are on their way and nobody waits for it (half a microsecond each): of the fifty that a batch would
+take the writer, which showed in the slowest messages, a few are left. A large read's check stays the writer's.
 
 A full queue (a slow disk, or none) drops reads, never facts, and merges what it dropped into one gap for each
 direction, which is written as soon as half of the queue is free again. With `throttle` the relay is told to
@@ -28,8 +33,8 @@ from pathlib import Path
 from typing import Literal
 
 from wsinspect.capture import facts, files
-from wsinspect.capture.format import MAX_DATA, encode, fact_record, fields_of
-from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe
+from wsinspect.capture.format import MAX_DATA, encode, fact_record, fields_of, read_head
+from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe, Slot
 from wsinspect.errors import Unavailable, UsageError
 from wsinspect.model import Clock, FactRecord, Gap, Judged, Notice, Read, ReadFields, Record, Sent, Side
 
@@ -45,12 +50,8 @@ FACT_SLACK = 16 << 20
 """By how many bytes facts may exceed the queue's limit."""
 
 _RECORDS_A_BATCH = 8192
-_RECORDS_A_PART = 32
-"""While these are made, about 40 us, the relay has to wait for the interpreter."""
-_BREATH_S = 0.0002
-"""The rest behind a part where another one waits: what waited for the interpreter has it then."""
-_MANY = 1024
-"""So many records are a flood's, in which each waits for others anyway: they go in one batch."""
+_SMALL = 4096
+"""Bytes; a read up to this size can be sealed."""
 _RETRY_FIRST_S = 0.25
 _RETRY_LAST_S = 2.0
 _LAST_CONN = (1 << 32) - (1 << 24)
@@ -58,6 +59,13 @@ _NEVER = 1 << 62
 
 SLOW = "the disk was slower than the traffic"
 TOO_LONG = "one read of more than 64 MiB"
+
+
+def seal(slot: Slot) -> None:
+    """Make the record of a read that was appended, if the writer has not done so: off the message's way."""
+    read = slot[0]
+    if type(read) is tuple:
+        slot[0] = read_head(read) + read[3]
 
 
 class Writer:
@@ -174,16 +182,23 @@ class Writer:
         else:
             self._append_slowly(record)
 
-    def append_read(self, read: ReadFields) -> None:
-        """`append` of a Read with these fields: the hot path."""
-        queued = self._queued + len(read[3]) + 48
+    def append_read(self, read: ReadFields) -> Slot | None:
+        """`append` of a Read with these fields: the hot path. Returns what `seal` takes, where it is worth it."""
+        nbytes = len(read[3])
+        queued = self._queued + nbytes + 48
         if queued > self._clear_to and not self._is_clear(queued):
             self._append_slowly(Read(*read))
-            return
-        self._queue.append(read)
+            return None
+        slot: Slot | None = None
+        if nbytes > _SMALL:
+            self._queue.append(read)
+        else:
+            slot = [read]
+            self._queue.append(slot)
         self._queued = queued
         if self._sleeping:
             self._rouse()
+        return slot
 
     def _is_clear(self, queued: int) -> bool:
         """Whether a read that brings the queue there finds room, and nothing is against it."""
@@ -341,7 +356,7 @@ class Writer:
                     self._put_gaps()
             elif done:
                 if not self._closing and self.queue_bytes < WORTH_A_WRITE:
-                    self._wake.acquire(timeout=_BREATH_S if len(self._queue) >= _RECORDS_A_PART else NAP_S)
+                    self._wake.acquire(timeout=NAP_S)
             elif self._queue:
                 pass  # a mark ended the batch
             elif closing:
@@ -358,13 +373,11 @@ class Writer:
             self._sleeping = False
 
     def _take(self) -> list[Entry]:
-        """A part of what is queued, or all in a flood, up to a mark; nothing while an earlier batch still
-        waits for the disk."""
+        """What is queued, up to a mark; nothing while an earlier batch still waits for the disk."""
         if self._scribe.held or not self._queue:
             return []
         pop = self._queue.popleft
-        count = len(self._queue)
-        count = min(count, _RECORDS_A_PART if count < _MANY else _RECORDS_A_BATCH)
+        count = min(len(self._queue), _RECORDS_A_BATCH)
         if not self._mark_every:
             return [pop() for _ in itertools.repeat(None, count)]
         entries: list[Entry] = []

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 
 from mitmproxy.proxy import commands, events
 
-from wsinspect.capture.writer import Writer
+from wsinspect.capture.writer import Writer, seal
 from wsinspect.model import How, Notice, Side
 from wsinspect.proxy import contract
 from wsinspect.proxy.alarm import Alarm
@@ -199,7 +199,7 @@ class Takeover:
     # --------------------------------------------------------------------------------------- bytes and ends
 
     def forward(self, leg: Leg, data: bytes) -> None:
-        """One read: to the capture's writer, to the peer, then the scan. The hot path."""
+        """One read: to the capture's writer, to the peer, then what can wait. The hot path."""
         session = self.session
         peer = leg.peer
         side = leg.side
@@ -209,9 +209,12 @@ class Takeover:
                 peer.write(data)
                 return
             now_ns = time.monotonic_ns()
-            if session.pass_on(side, data, now_ns, self._append_read):
+            if (read := session.pass_on(side, data, now_ns)) is not None:
+                slot = self._append_read(read)
                 sent = True
                 peer.write(data)
+                if slot is not None:
+                    seal(slot)
                 if session.passed(side, data, now_ns):
                     self._pump()
                 return

@@ -16,7 +16,6 @@ After each of the first five, call the last three in that order. Where the sessi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import assert_never
 
 from wsinspect.model import Closed, Ended, FactRecord, How, Notice, ReadFields, Record, Released, Sent, Side
@@ -30,9 +29,7 @@ from wsinspect.relay.shaping import NewKey
 from wsinspect.wire.extensions import Negotiated
 from wsinspect.wire.messages import MessageAssembler
 
-__all__ = ["MAX_WAITING", "AppendRead", "Session"]
-
-type AppendRead = Callable[[ReadFields], None]
+__all__ = ["MAX_WAITING", "Session"]
 
 ABRUPT = frozenset({How.RST, How.TIMEOUT, How.UNREACHABLE, How.ALERT})
 """Ends after which nothing reaches the side any more."""
@@ -69,20 +66,17 @@ class Session:
         """What `side` sends."""
         return self._directions[side]
 
-    def pass_on(self, side: Side, data: bytes, now_ns: int, append: AppendRead) -> bool:
-        """The common case in one step: `data` goes on as it is, once its record is handed to `append`.
+    def pass_on(self, side: Side, data: bytes, now_ns: int) -> ReadFields | None:
+        """The common case in one step: `data` goes on as it is. Returns its record.
 
-        Then the caller writes it to the other side's leg, and calls `passed`. False where it wants `receive`:
-        nothing has happened then.
+        The caller appends that, writes `data` to the other side's leg, and calls `passed`. None where it
+        wants `receive`: nothing has happened then.
         """
         direction = self._directions[side]
         if self._records or direction.path is not None or direction.out or direction.unscanned:
-            return False
+            return None
         scan = direction.scan
-        append(
-            (self.conn, side, now_ns, data, scan.offset, scan.frame, scan.left, len(scan.carry), scan.state)
-        )
-        return True
+        return self.conn, side, now_ns, data, scan.offset, scan.frame, scan.left, len(scan.carry), scan.state
 
     def passed(self, side: Side, data: bytes, now_ns: int) -> bool:
         """What `pass_on` let through is on its way: scan it. True where that left a record to take."""
