@@ -15,7 +15,7 @@ some milliseconds later. Each batch gives up the interpreter lock twice, in the 
 
 While the writer has the interpreter the relay waits. So the relay itself makes the records of small reads,
 once they are on their way and nobody waits for it (half a microsecond each): of the fifty that a batch would
-take the writer, which showed in the slowest messages, a few are left. A large read's check stays the writer's.
+take the writer, which showed in the slowest messages, a few are left. Of large reads the writer makes them.
 
 A full queue (a slow disk, or none) drops reads, never facts, and merges what it dropped into one gap for each
 direction, which is written as soon as half of the queue is free again. With `throttle` the relay is told to
@@ -183,7 +183,7 @@ class Writer:
             self._append_slowly(record)
 
     def append_read(self, read: ReadFields) -> Slot | None:
-        """`append` of a Read with these fields: the hot path. Returns what `seal` takes, where it is worth it."""
+        """`append` of a Read with these fields: the hot path. Returns what `seal` takes, if it is small."""
         nbytes = len(read[3])
         queued = self._queued + nbytes + 48
         if queued > self._clear_to and not self._is_clear(queued):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wsinspect.model import How, Side
 from wsinspect.proxy import contract
+from wsinspect.proxy.loop import straight_readers
 from wsinspect.proxy.read_size import ReadSize
 from wsinspect.proxy.sockets import (
     acked_bytes,
@@ -45,9 +46,9 @@ class Leg(asyncio.Protocol):
     """The socket that leads to `side`: what it sends comes in here, what it shall get goes out here."""
 
     __slots__ = (
-        "_acked_before", "_clear", "_draining_until", "_fd", "_finishing", "_written", "came_to_end", "errno",
-        "gone", "old", "peer", "pending", "pending_end", "pipe", "read_size", "side", "sock", "takeover",
-        "transport",
+        "_acked_before", "_clear", "_draining_until", "_fd", "_finishing", "_straight", "_written",
+        "came_to_end", "errno", "gone", "old", "peer", "pending", "pending_end", "pipe", "read_size", "side",
+        "sock", "takeover", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class Leg(asyncio.Protocol):
         """
         self.sock: Any = transport.get_extra_info("socket")
         self._fd: int = self.sock.fileno()
+        self._straight = straight_readers()
         self._clear = False
         """Nothing that was sent waits in the transport."""
         self.pipe = pipe
@@ -85,6 +87,31 @@ class Leg(asyncio.Protocol):
         waiting = transport.get_write_buffer_size() + unacked_bytes(self.sock)
         self._acked_before = None if acked is None else acked + waiting
         """What will have been acknowledged once all is that was written before the takeover."""
+
+    # ------------------------------------------------------------------------------------------- reading
+
+    def pause(self) -> None:
+        self._straight.pop(self._fd, None)
+        self.transport.pause_reading()
+
+    def resume(self) -> None:
+        self._straight[self._fd] = self.read
+        self.transport.resume_reading()
+
+    def read(self) -> bool:
+        """What is there, in the transport's place; False where that has to look: at the end, or closing."""
+        if self.transport.is_closing():
+            return False
+        try:
+            data = os.read(self._fd, self.read_size.nbytes)
+        except BlockingIOError:
+            return True
+        except OSError as exc:  # it came between the event and now: the next event is a hang-up
+            self.socket_failed(exc.errno or 0)
+            return True
+        if data:
+            self.data_received(data)
+        return bool(data)
 
     # ------------------------------------------------------------------------------- asyncio's callbacks
 
@@ -125,6 +152,7 @@ class Leg(asyncio.Protocol):
         except Exception as fault:
             self.takeover.fault(self, fault)
         finally:
+            self._straight.pop(self._fd, None)
             self.gone = True
             self.takeover.leg_gone(self, exc)
 
@@ -143,7 +171,7 @@ class Leg(asyncio.Protocol):
                 self.old.resume_writing()
         except Exception as exc:
             self.takeover.fault(self.peer, exc)
-            self.peer.transport.resume_reading()
+            self.peer.resume()
 
     def go_live(self) -> None:
         """The takeover is complete: what came meanwhile is replayed, then reading goes on."""
@@ -247,7 +275,7 @@ class Leg(asyncio.Protocol):
                 self.close_when_done()
             case Finish.RST:
                 self._finishing = True
-                self.transport.pause_reading()
+                self.pause()
                 self._draining_until = time.monotonic() + DRAIN_S
                 self._drain_then_reset()
 

@@ -39,6 +39,7 @@ from wsinspect.proxy import contract, modes
 from wsinspect.proxy.addon import WsInspect
 from wsinspect.proxy.authority import make_authority
 from wsinspect.proxy.control_server import ControlServer
+from wsinspect.proxy.loop import new_loop
 from wsinspect.proxy.rulebook import LoadedRules, RuleSource
 from wsinspect.proxy.strategy import StrategyPerMode, strategy_for, strategy_of
 
@@ -64,7 +65,8 @@ def run_proxy(settings: ProxySettings) -> int:
     try:
         if settings.save and settings.capture is None:
             keep_last(KEPT_CAPTURES)
-        return asyncio.run(_Proxy(settings, specs, parsed, writer, rules).run())
+        proxy = _Proxy(settings, specs, parsed, writer, rules)
+        return asyncio.run(proxy.run(), loop_factory=new_loop)
     finally:
         writer.close()
 

@@ -346,7 +346,7 @@ class Takeover:
     def pause_reading(self, leg: Leg) -> None:
         self._held |= 1 << leg.side
         if not leg.errno:
-            leg.transport.pause_reading()
+            leg.pause()
 
     def resume_reading(self, leg: Leg) -> None:
         self._held &= ~(1 << leg.side)
@@ -363,19 +363,19 @@ class Takeover:
 
     def _pause(self, leg: Leg) -> None:
         if leg.pending is None and not leg.errno and not leg.gone and not leg.transport.is_closing():
-            leg.transport.pause_reading()
+            leg.pause()
 
     def _read_if_free(self, leg: Leg) -> None:
         """Go on reading where nothing is against it: the peer's pace, the writer's, or what rules hold."""
         if self._throttled or (self._held | self._full) & 1 << leg.side or leg._draining_until is not None:
             return
         if leg.pending is None and not leg.came_to_end and not leg.gone:
-            leg.transport.resume_reading()
+            leg.resume()
 
     def read_on(self, leg: Leg) -> None:
         """The socket has failed: read what is left in it, whatever the other side's pace; it is bounded."""
         if not leg.transport.is_closing():
-            leg.transport.resume_reading()
+            leg.resume()
 
     def later(self, delay_s: float, callback: Callable[[], None]) -> None:
         self._loop.call_later(delay_s, callback)
