@@ -13,6 +13,7 @@ from wsinspect.decode.limits import MAX_BYTES
 from wsinspect.decode.msgpack import pack
 from wsinspect.decode.registry import ContentDecoder, decoder_for, decoder_of, describe
 from wsinspect.model import Decoded, Opcode, Opened, Requested, Side
+from wsinspect.model.decoded import CODECS
 
 TEXT, BINARY = Opcode.TEXT, Opcode.BINARY
 
@@ -61,6 +62,7 @@ def test_the_choice(
 ) -> None:
     found = decoder_for(url, subprotocol).decode(Side.SERVER, opcode, payload)
     assert (found and found.codec) == codec
+    assert codec is None or codec in CODECS
 
 
 def test_by_the_facts_of_a_connection() -> None:

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from wsinspect.model.frames import Side
 
+CODECS = ("json", "json-rpc", "msgpack", "engine.io", "socket.io", "graphql-transport-ws", "graphql-ws")
+"""By what names decoders call what they read."""
+
 
 class Source(Protocol):
     """A payload as it came, kept by its codec: what an edit need not touch stays byte for byte."""
@@ -37,7 +40,7 @@ class Decoded:
         source: Source | None = None,
     ) -> None:
         self.codec = codec
-        """`json`, `json-rpc`, `msgpack`, `engine.io`, `socket.io`, `graphql-transport-ws`, `graphql-ws`."""
+        """One of `CODECS`."""
         self.tree = tree
         """dict, list, str, int, float, bool, None, bytes: what `$.path` looks into. Not to be changed: an
         edit is another tree, which may share parts with this one."""

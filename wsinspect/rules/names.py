@@ -55,6 +55,7 @@ def _rule(found: Defined, node: Node) -> None:
         return
     ids = [value for value in _values(node, "id") if isinstance(value, Scalar) and not value.empty]
     found.rules += {each.text: each for each in reversed(ids)}.values()
+    found.ids.update(each.text for each in ids)
     found.ids_unclear |= not ids
     for value in [*_values(node, "capture"), *_misplaced(node)]:
         found.captured.update(key.text for key in keys_of(value))

@@ -37,6 +37,7 @@ class Defined:
 
     rules: list[Scalar] = field(default_factory=list)
     """Their ids, in order; one may come twice."""
+    ids: set[str] = field(default_factory=set)
     captured: set[str] = field(default_factory=set)
     vars: set[str] = field(default_factory=set)
     ids_unclear: bool = False
@@ -44,12 +45,9 @@ class Defined:
     values_unclear: bool = False
     """As much of variables and captured values."""
 
-    @property
-    def ids(self) -> set[str]:
-        return {each.text for each in self.rules}
-
     def add(self, other: Defined) -> None:
         self.rules += other.rules
+        self.ids |= other.ids
         self.captured |= other.captured
         self.vars |= other.vars
         self.ids_unclear |= other.ids_unclear

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from wsinspect.errors import did_you_mean
@@ -352,6 +352,31 @@ def _action_hint(word: str) -> str:
     return did_you_mean(word, ACTIONS)
 
 
+_SYNONYMS = {
+    "for": ("by", "limit"),
+    "time": ("by", "limit", "for"),
+    "timeout": ("limit", "after"),
+    "code": ("status",),
+    "status": ("code",),
+    "pattern": ("regex",),
+    "replacement": ("with",),
+    "message": ("text",),
+    "repeat": ("every",),
+    "interval": ("every",),
+    "count": ("times",),
+    "side": ("to", "from"),
+}
+"""What people write for fields of actions."""
+
+
+def _field_hints(fields: Collection[str]) -> dict[str, str]:
+    return {
+        word: f"; write {next(each for each in meant if each in fields)}"
+        for word, meant in _SYNONYMS.items()
+        if word not in fields and any(each in fields for each in meant)
+    }
+
+
 def _action_values(reading: Reading, kind: type[Action], word: Scalar, value: Node | None) -> dict[str, Any]:
     """The fields of an action, converted, by the names that they have in Python."""
     fields = {each.name: each for each in kind.fields}
@@ -361,8 +386,10 @@ def _action_values(reading: Reading, kind: type[Action], word: Scalar, value: No
     if value is None:
         pass
     elif isinstance(value, Pairs) and not kind.whole:
-        there = meant_in(value, fields)
-        for name, (key, node) in reading.entries(value, f"`{word.text}`", fields).items():
+        there = meant_in(value, fields, _field_hints(fields))
+        for name, (key, node) in reading.entries(
+            value, f"`{word.text}`", fields, _field_hints(fields)
+        ).items():
             try:
                 given[fields[name].attribute] = values.read(reading, node, fields[name])
             except Wrong as error:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from wsinspect.errors import did_you_mean
+from wsinspect.model.decoded import CODECS
 from wsinspect.rules import regexes
 
 
@@ -192,9 +194,16 @@ def _extension(wanted: Wanted) -> None:
         raise ValueError(f"{wanted.source!r}: an extension's name has no parameters: write {short}")
 
 
+def _codec(wanted: Wanted) -> None:
+    if wanted.whole and wanted.source not in CODECS:
+        near = did_you_mean(wanted.source, CODECS)
+        raise ValueError(f"{wanted.source!r} is not one of {', '.join(CODECS)}{near}")
+
+
 PATH = Form(_path, _bare_path)
 QUERY = Form(check_bare=_bare_query)
 HOST = Form(_host)
 URL = Form(_url)
 NAME = Form(_name)
 EXTENSION = Form(_extension)
+CODEC = Form(_codec)

@@ -80,6 +80,12 @@ _SLIPS = {"=": "equals", "==": "equals", "eq": "equals", ">": "gt", ">=": "ge", 
     "starts-with": "glob: 'text*'",
     "ends-with": "glob: '*text'",
 }
+_SLIPS |= {
+    **dict.fromkeys(("startswith", "starts_with", "prefix"), _SLIPS["starts-with"]),
+    **dict.fromkeys(("endswith", "ends_with", "suffix"), _SLIPS["ends-with"]),
+    **dict.fromkeys(("regexp", "re", "pattern"), "regex"),
+    **dict.fromkeys(("includes", "has"), "contains"),
+}
 
 
 def _operators(
@@ -168,6 +174,8 @@ ANY_TEXT = Texts()
 def text_test(reading: Reading, node: Node, texts: Texts = ANY_TEXT) -> Predicate:
     """A test of a text."""
     match node:
+        case Scalar() if node.empty:
+            raise Wrong(node, 'a text is wanted, not nothing; an empty one is "", and any is {exists: true}')
         case Scalar():
             return _asking(reading, node, texts.bare)
         case Items():
@@ -314,7 +322,10 @@ def _json_equals(reading: Reading, node: Node) -> Predicate:
 def bytes_test(reading: Reading, node: Node) -> BytesTest:
     if isinstance(node, Scalar):
         return values.of_text(node, BytesTest)
+    told = len(reading.problems)
     entries = reading.entries(node, "a test of bytes", BytesTest.HOWS)
+    if len(reading.problems) > told:
+        raise Told
     if len(entries) != 1:
         raise Wrong(node, f"one of {', '.join(BytesTest.HOWS)} is wanted here")
     ((how, (_, value)),) = entries.items()

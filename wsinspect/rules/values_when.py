@@ -179,11 +179,13 @@ def _earlier(reading: Reading, node: Node) -> Earlier:
     entries = reading.entries(node, "`after`", [*CONDITIONS, "within"], _hints())
     within = entries.pop("within", None)
     if not entries:
-        raise Wrong(node, "`after` wants conditions that an earlier message met")
+        raise Wrong(node, "conditions are wanted that an earlier message met")
     made = _of_entries(reading, entries, told)
     inner = next((each for each in made.walk() if isinstance(each, After)), None)
     if inner is not None:
-        raise Wrong(node, "`after` within `after` is not supported: capture something from the first message")
+        raise Wrong(
+            node, "one `after` within another is not supported: capture something from the first message"
+        )
     if within is None:
         return Earlier(made)
     limit = values.of_text(within[1], duration_ms)
@@ -260,7 +262,10 @@ _SOURCES: Mapping[str, Callable[[str], captures.Source]] = {
 def _source(reading: Reading, node: Node) -> captures.Source:
     if isinstance(node, Scalar):
         return values.of_text(node, _SOURCES["json"])
+    told = len(reading.problems)
     entries = reading.entries(node, "a capture", _SOURCES)
+    if len(reading.problems) > told:
+        raise Told
     if len(entries) != 1:
         raise Wrong(node, f"a JSON path is wanted, or one of {', '.join(_SOURCES)}")
     ((what, (_, value)),) = entries.items()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import re2
 
 from wsinspect.model import Side
-from wsinspect.rules import regexes
+from wsinspect.model.decoded import CODECS
+from wsinspect.rules import regexes, text_forms
 from wsinspect.rules.conditions.base import Condition, Needles, Sought
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.jsonpath import Each, Path
@@ -298,7 +299,10 @@ class OfDecoded(Condition):
 
 class Codec(OfDecoded):
     field = Field(
-        "codec", Type.TEXT_TEST, "Which decoder reads the payload: `json`, `msgpack`, `socket.io` …"
+        "codec",
+        Type.TEXT_TEST,
+        f"Which decoder reads the payload: {', '.join(f'`{each}`' for each in CODECS)}.",
+        form=text_forms.CODEC,
     )
     example = "codec: msgpack"
     noun = "its codec"
