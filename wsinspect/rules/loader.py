@@ -41,11 +41,11 @@ def files_of(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
         try:
             is_folder = stat.S_ISDIR(path.stat().st_mode)
             found = _in_folder(path) if is_folder else [path]
+            if not found:
+                problems.append(Problem(str(path), 0, 0, _nothing_in(path)))
         except OSError as error:
             problems.append(Problem(str(path), 0, 0, _not_there(path, error)))
             continue
-        if not found:
-            problems.append(Problem(str(path), 0, 0, _nothing_in(path)))
         for each in found:
             files.setdefault(each.resolve(), each)
     return list(files.values()), problems
@@ -63,7 +63,7 @@ def _nothing_in(folder: Path) -> str:
     """What is looked for, and the one that comes nearest to it."""
     hint = ""
     for each in sorted(folder.iterdir()):
-        if each.is_dir() and not each.name.startswith("."):
+        if each.is_dir() and not each.name.startswith(".") and _in_folder(each):
             hint = f"; folders in it are not looked into: name {each} itself"
         elif each.suffix.lower() in SUFFIXES and each.name.startswith("."):
             hint = f"; {each.name} is hidden, and so left out"

@@ -178,17 +178,18 @@ def _earlier(reading: Reading, node: Node) -> Earlier:
     told = len(reading.problems)
     entries = reading.entries(node, "`after`", [*CONDITIONS, "within"], _hints())
     within = entries.pop("within", None)
-    if not entries:
+    limit: float | None = None
+    try:
+        limit = None if within is None else values.of_text(within[1], duration_ms)
+    except Wrong as error:
+        reading.say(error.place, f"within: {error.text}")
+    if not entries and len(reading.problems) == told:
         raise Wrong(node, "conditions are wanted that an earlier message met")
     made = _of_entries(reading, entries, told)
-    inner = next((each for each in made.walk() if isinstance(each, After)), None)
-    if inner is not None:
+    if any(isinstance(each, After) for each in made.walk()):
         raise Wrong(
             node, "one `after` within another is not supported: capture something from the first message"
         )
-    if within is None:
-        return Earlier(made)
-    limit = values.of_text(within[1], duration_ms)
     return Earlier(made, limit)
 
 

@@ -78,7 +78,12 @@ class Url(OneValue):
 
 
 class Host(OneValue):
-    field = Field("host", Type.FOLDED_TEST, "The URL's host, whatever its case.", form=text_forms.HOST)
+    field = Field(
+        "host",
+        Type.FOLDED_TEST,
+        "The URL's host, without its port, whatever its case.",
+        form=text_forms.HOST,
+    )
     example = 'host: "*.example.com"'
     noun = "its host"
 
