@@ -135,6 +135,29 @@ def test_of_several_the_others_keep_their_time() -> None:
     assert play.session.next_wake_ns is None
 
 
+def test_those_behind_wait_as_long() -> None:
+    """They could not go before it; who edits one after the other should not lose them meanwhile."""
+    play = held()
+    for text in ("hold 1", "hold 2", "hold 3"):
+        play.say(C, text)
+        play.wait(2_000)
+    play.receive(C, encode_frame(9, b"?", mask=KEY))
+    play.wait(1_000)
+    play.session.take_hold_news()
+    play.command(Wait(2))  # at 7 s: half of the third's time is not over yet, and the first is before it
+    assert [message.hold for message in play.session.take_hold_news()] == [2]
+    play.wait(2_500)
+    play.command(Wait(2))
+    assert [(message.hold, message.limit_ms) for message in play.session.take_hold_news()] == [
+        (2, 7_500 + 10_000),
+        (3, 5_500 + 10_000),
+    ]
+    play.wait(9_000)
+    assert [message.hold for message in play.session.holds()] == [2, 3]
+    play.wait(1_000)
+    assert play.texts_to(S) == ["<ping ?>", "hold 1", "hold 2", "hold 3"]
+
+
 def test_more_time_keeps_nothing_waiting_for_nobody() -> None:
     play = held()
     play.say(C, "hold me")

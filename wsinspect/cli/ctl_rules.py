@@ -177,7 +177,9 @@ def _hold_line(held: HeldMessage) -> str:
 
     text = held.payload.decode(errors="replace") if held.opcode == Opcode.TEXT else held.payload.hex(" ")
     more = "…" if len(text) > TEXT_SHOWN or len(held.payload) < held.payload_bytes else ""
-    time = f"{held.held_ms / 1000:.1f} of {held.limit_ms / 1000:g} s, then {held.default}"
+    limit_s = held.limit_ms / 1000
+    limit_s = round(limit_s, 1) if limit_s > 10 else limit_s  # one that began anew is no round number
+    time = f"{held.held_ms / 1000:.1f} of {limit_s:g} s, then {held.default}"
     what = f"{ARROWS[held.side]} {opcode_word(held.opcode):<6} {human_size(held.payload_bytes):>9}"
     return clean(f"{held.name:<8} {what}  {held.rule}  {time}  {text[:TEXT_SHOWN]}{more}")
 

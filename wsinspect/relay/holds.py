@@ -126,18 +126,23 @@ class Holds:
                 self._let_go(word.hold, "edit", "user", now_ns)
                 return Answer(True, "edited")
             case Wait():
-                self._begin_anew(entry, now_ns)
+                self._begin_anew(word.hold, now_ns)
                 return Answer(True, "waiting")
             case _:
                 assert_never(word)
 
-    def _begin_anew(self, entry: _Entry, now_ns: int) -> None:
-        message = entry.message
-        message.limit_ms = (now_ns - message.since_ns) // 1_000_000 + entry.rule_ms
+    def _begin_anew(self, hold: int, now_ns: int) -> None:
+        """Its limit, and of those behind it, which wait for it anyway, where half of theirs is over."""
+        first = self._entries[hold].message
+        for entry in self._entries.values():
+            message = entry.message
+            half_over = message.until_ns - now_ns < entry.rule_ms * 500_000
+            if message is first or (half_over and _is_behind(message, first)):
+                message.limit_ms = (now_ns - message.since_ns) // 1_000_000 + entry.rule_ms
+                if self.attended:
+                    self.news.append(message)
         self._deadlines = [(each.message.until_ns, number) for number, each in self._entries.items()]
         heapq.heapify(self._deadlines)  # with a second deadline for one message it would grow with each word
-        if self.attended:
-            self.news.append(message)
 
     def discarded(self, unit: Unit, now_ns: int) -> None:
         """It will not go out any more, whatever was decided."""
@@ -176,6 +181,12 @@ class Holds:
         self._book.fact(released, now_ns)
         if self.attended:
             self.news.append(released)
+
+
+def _is_behind(message: HeldMessage, first: HeldMessage) -> bool:
+    """Whether the later one waits for the other: control frames do not wait for data."""
+    same_kind = (message.opcode >= Opcode.CLOSE) is (first.opcode >= Opcode.CLOSE)
+    return message.hold > first.hold and message.side is first.side and same_kind
 
 
 def _refusal(unit: Unit, payload: bytes) -> str:
