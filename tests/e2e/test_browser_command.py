@@ -7,6 +7,8 @@ import shutil
 import signal
 import stat
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,11 @@ PATHS = [f"/socket-{number}" for number in range(3)]
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the commands of this test put what is temporary."""
-    folder = tmp_path / "t"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    return folder
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the commands of this test put what is temporary: a path as short as a user's."""
+    with tempfile.TemporaryDirectory(prefix="wsi") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
 
 
 def command(page: Page, capture: Path, confdir: Path, *words: str) -> list[str]:
@@ -70,7 +71,7 @@ async def test_chromium(number: int, tmp_path: Path, temporary: Path, confdir: P
     assert "chromium runs through 127.0.0.1:" in text
     assert f"capture {capture}" in text
     assert "  text" in text, "the summary"
-    assert [path.name for path in temporary.iterdir() if path.name.startswith("wsinspect")] == []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow

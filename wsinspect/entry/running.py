@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from wsinspect.control.will import END_S, remove_folder, send_to
 from wsinspect.errors import Unavailable
+
+_LONGEST_TMPDIR = 55
+"""Chromium puts a socket 45 characters below it, for whose path macOS has room for 104."""
 
 
 @dataclass(slots=True)
@@ -61,7 +65,12 @@ def profile_folder(parent: Path | None = None) -> Iterator[Path]:
 def running(
     executable: Path, arguments: list[str], folder: Path, environment: dict[str, str]
 ) -> Iterator[RunningBrowser]:
-    """Start the browser in a session of its own; it ends with the block. Raises Unavailable."""
+    """Start the browser in a session of its own; it ends with the block. Raises Unavailable.
+
+    What it puts into the temporary folder goes with its profile: Chromium leaves that there when it is ended.
+    """
+    if len(os.fsencode(folder)) <= _LONGEST_TMPDIR:
+        environment = environment | {"TMPDIR": str(folder)}
     log = folder / "browser.log"
     try:
         with log.open("wb") as out:
