@@ -18,7 +18,8 @@ from wsinspect.capture.locks import is_being_written
 pytestmark = pytest.mark.slow
 
 PYTHON = """
-import sys
+import faulthandler, sys
+faulthandler.dump_traceback_later(30, exit=True)  # where it hangs is said before the test's time is up
 from websockets.sync.client import connect
 with connect(sys.argv[1]) as socket:
     socket.send("hello from python")
