@@ -70,6 +70,8 @@ async def test_the_screens_source_over_a_proxy_with_rules(
             (held,) = source.snapshot().held
             assert (held.rule, held.preview) == ("wait", "may I?")
             assert source.held_payload(held) == b"may I?"
+            source.resolve_hold(held, "wait")
+            await until(lambda: source.snapshot().held[0].limit_ms > held.limit_ms, "its time anew")
             source.resolve_hold(held, "edit", b"I shall")
             assert await text_of(client) == "I shall"
             with pytest.raises(WsinspectError, match="released"):

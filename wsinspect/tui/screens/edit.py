@@ -71,6 +71,8 @@ class EditScreen(ModalScreen[None]):
         self.was_json = False
         self._sending = False
         self._asked_s = 0.0
+        self._asking = False
+        """For more time; a proxy that does not answer is asked once."""
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
@@ -134,8 +136,10 @@ class EditScreen(ModalScreen[None]):
         """Somebody is at it: the text has changed, or the cursor has moved."""
         left_s = self.held.left_ns(self.source.snapshot().now_ns) / 1e9
         now_s = time.monotonic()
-        if not self.gone and now_s - self._asked_s >= min(WAIT_S, left_s / 4):
-            self._asked_s = now_s
+        if self.gone or self._asking:
+            return
+        if now_s - self._asked_s >= min(WAIT_S, left_s / 4):
+            self._asked_s, self._asking = now_s, True
             self.run_worker(self._wait_longer(), name="wait")
 
     async def _wait_longer(self) -> None:
@@ -143,6 +147,8 @@ class EditScreen(ModalScreen[None]):
             await asyncio.to_thread(self.source.resolve_hold, self.held, "wait")
         except WsinspectError:
             pass  # it is over already, or the proxy is older than this: the time that is left stands above
+        finally:
+            self._asking = False
 
     def say(self, sentence: str) -> None:
         """A line below the field."""
