@@ -194,6 +194,13 @@ def several[T](reading: Reading, node: Node, convert: Callable[[Node], T]) -> tu
     return each_of(reading, node.items if isinstance(node, Items) else (node,), convert)
 
 
+def any_of[T](reading: Reading, node: Node, convert: Callable[[Node], T]) -> tuple[T, ...]:
+    """As `several`, of which one is enough, so that there must be one."""
+    if isinstance(node, Items) and not node.items:
+        raise Wrong(node, "nothing is one of an empty list")
+    return several(reading, node, convert)
+
+
 def each_of[T](reading: Reading, nodes: Iterable[Node], convert: Callable[[Node], T]) -> tuple[T, ...]:
     found: list[T] = []
     failed = False

@@ -179,7 +179,7 @@ def text_test(reading: Reading, node: Node, texts: Texts = ANY_TEXT) -> Predicat
         case Scalar():
             return _asking(reading, node, texts.bare)
         case Items():
-            return OneOf(values.several(reading, node, lambda each: text_test(reading, each, texts)))
+            return OneOf(values.any_of(reading, node, lambda each: text_test(reading, each, texts)))
         case Pairs():
             return _operators(reading, node, TEXT_OPERATORS, lambda name, at: _text(reading, name, at, texts))
 
@@ -197,7 +197,7 @@ def _text(reading: Reading, name: str, node: Node, texts: Texts) -> Predicate:
         case "regex":
             return values.of_text(node, texts.regex)
         case "in":
-            return OneOf(values.several(reading, node, lambda each: _asking(reading, each, texts.equals)))
+            return OneOf(values.any_of(reading, node, lambda each: _asking(reading, each, texts.equals)))
         case _:
             return Exists(values.scalar(node, bool_value))
 
@@ -219,7 +219,7 @@ def number_test(reading: Reading, node: Node, amount: Amount, *, exact: bool = T
             return values.scalar(node, lambda each: _bare_number(each, amount, exact))
         case Items():
             return OneOf(
-                values.several(reading, node, lambda each: number_test(reading, each, amount, exact=exact))
+                values.any_of(reading, node, lambda each: number_test(reading, each, amount, exact=exact))
             )
         case Pairs():
             return _operators(
@@ -242,7 +242,7 @@ def _number(reading: Reading, name: str, node: Node, amount: Amount) -> Predicat
         case "equals":
             return _value(node, amount)
         case "in":
-            return OneOf(values.several(reading, node, lambda each: _value(each, amount)))
+            return OneOf(values.any_of(reading, node, lambda each: _value(each, amount)))
         case _:
             return values.of_text(
                 node, lambda text: amount.within(units.OPERATORS[name](amount.read(text)), text)
@@ -267,8 +267,12 @@ def json_test(reading: Reading, node: Node) -> Predicate:
             test = values.scalar(node, _bare_json)
             reading.ask(node, test.expressions())
             return test
+        case Items(items=()):
+            raise Wrong(
+                node, "nothing is one of an empty list; to compare with such a list write {equals: []}"
+            )
         case Items():
-            return OneOf(values.several(reading, node, lambda each: json_test(reading, each)))
+            return OneOf(values.any_of(reading, node, lambda each: json_test(reading, each)))
         case Pairs():
             if not any(_means_an_operator(key.text) for key, _ in node.pairs):
                 raise Wrong(node, "a test is wanted here; to compare with an object write {equals: {…}}")
@@ -298,7 +302,7 @@ def _json(reading: Reading, name: str, node: Node) -> Predicate:
         case "equals":
             return _json_equals(reading, node)
         case "in":
-            return OneOf(values.several(reading, node, lambda each: _json_equals(reading, each)))
+            return OneOf(values.any_of(reading, node, lambda each: _json_equals(reading, each)))
         case "contains":
             value = values.plain_json(reading, node)
             return _text(reading, name, node, ANY_TEXT) if isinstance(value, str) else Contains(value)

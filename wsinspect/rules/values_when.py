@@ -99,9 +99,9 @@ def read(reading: Reading, node: Node, field: Field) -> Any:
             return values.mapping(reading, node, str, lambda each: number_test(reading, each, NUMBER))
         case Type.KINDS:
             kinds = {each: each for each in field.words}
-            return values.several(reading, node, lambda each: values.word(each, kinds))
+            return values.any_of(reading, node, lambda each: values.word(each, kinds))
         case Type.ADDRESSES:
-            return values.several(reading, node, values.address)
+            return values.any_of(reading, node, values.address)
         case Type.CAPTURES:
             return values.mapping(reading, node, values.name, lambda each: _source(reading, each))
         case _:
@@ -144,9 +144,9 @@ def _of_entries(reading: Reading, entries: Mapping[str, tuple[Scalar, Node]], to
 
 
 def _one(reading: Reading, kind: type[Condition], key: Scalar, value: Node) -> Condition:
-    if kind is After and isinstance(value, Scalar):
+    if kind is After and not isinstance(value, Pairs):
         hint = ", such as {from: client, within: 5s}"
-        if value.text.isdecimal():
+        if isinstance(value, Scalar) and value.text.isdecimal():
             hint = "; `after: N` skips matches, and stands beside `when`"
         raise Wrong(value, f"`after` here takes conditions{hint}")
     asked = len(reading.asked)
