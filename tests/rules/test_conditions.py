@@ -376,8 +376,11 @@ def test_templates_in_text_conditions() -> None:
 def test_vars_in_conditions_on_the_connection() -> None:
     loaded = rules("""
         version: 1
-        vars: {host: {name: shop.example}, ports: [1, 8443]}
-        rules: [{id: r, when: {host: "{{host.name}}"}, then: []}]
+        vars: {host: {name: shop.example, room: room%201}, ports: [1, 8443]}
+        rules:
+          - id: r
+            when: {host: "{{host.name}}", url: {contains: ":{{ports[1]}}/"}, path: "/chat/{{host.room}}"}
+            then: []
     """)
     assert World(loaded, url=URL).hit(CLIENT, "x")
     assert not World(loaded, url="ws://other/").hit(CLIENT, "x")

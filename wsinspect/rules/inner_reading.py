@@ -22,7 +22,7 @@ from wsinspect.rules.inner_fields import (
     WORDS,
 )
 from wsinspect.rules.marked import Items, Node, Place, Scalar, kind_of
-from wsinspect.rules.reading import Reading, Told, Wrong, meant_in
+from wsinspect.rules.reading import Reading, Told, Wrong, meanings
 from wsinspect.wire.close_codes import encode_close
 
 MAX_TESTS = 1000
@@ -153,7 +153,7 @@ def _object(reading: Reading, node: Node, what: str, fields: Sequence[Field]) ->
             reading.say(error.place, f"{key.text}: {error.text}")
         except Told:
             pass
-    meant = meant_in(node, by_name)
+    meant = meanings(node, by_name)
     missing = [f"`{each.name}`" for each in fields if each.default is REQUIRED and each.name not in meant]
     if missing and "" not in meant:
         reading.say(node.place, f"{what} wants {' and '.join(missing)}")

@@ -10,27 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wsinspect.rules.marked import Items, Node, Pairs, Scalar, keys_of
-from wsinspect.rules.reading import Defined, meant
+from wsinspect.rules.reading import Defined, meanings
 from wsinspect.rules.rule_reading import FILE_FIELDS, RULE_HINTS, RULE_NAMES
 
 _FILE_NAMES = [each.name for each in FILE_FIELDS]
 
 
 def defined_by(root: Node | None) -> Defined:
-    """The names of one file. None: a file that could not be read."""
+    """The names of one file, also of what stands under a key that means nothing. None: it was not read."""
     found = Defined()
     if not isinstance(root, Pairs):
         found.add(unclear())
         return found
-    for key, value in root.pairs:
-        match meant(key.text, _FILE_NAMES):
-            case "rules":
-                _rules(found, value)
-            case "vars":
-                found.vars.update(key.text for key in keys_of(value))
-                found.values_unclear |= not isinstance(value, Pairs)
-            case _:
-                pass
+    meant = meanings(root, _FILE_NAMES)
+    for name, (_, value) in zip(meant, root.pairs, strict=True):
+        if name == "rules" or (not name and isinstance(value, Items) and "rules" not in meant):
+            _rules(found, value)
+        elif name == "vars" or (not name and isinstance(value, Pairs)):
+            found.vars.update(key.text for key in keys_of(value))
+            found.values_unclear |= not isinstance(value, Pairs)
     return found
 
 
@@ -53,18 +51,17 @@ def _rule(found: Defined, node: Node) -> None:
     if not isinstance(node, Pairs):
         found.add(unclear())
         return
-    ids = [value for value in _values(node, "id") if isinstance(value, Scalar) and not value.empty]
+    meant = meanings(node, RULE_NAMES, RULE_HINTS)
+    values = [(name, value) for name, (_, value) in zip(meant, node.pairs, strict=True)]
+    ids = [each for name, each in values if name == "id" and isinstance(each, Scalar) and not each.empty]
     found.rules += {each.text: each for each in reversed(ids)}.values()
     found.ids.update(each.text for each in ids)
     found.ids_unclear |= not ids
-    for value in [*_values(node, "capture"), *_misplaced(node)]:
+    captures = [value for name, value in values if name == "capture"]
+    captures += [value for name, value in values if not name and isinstance(value, Pairs)]
+    for value in [*captures, *_misplaced(node)]:
         found.captured.update(key.text for key in keys_of(value))
         found.values_unclear |= not isinstance(value, Pairs)
-
-
-def _values(node: Pairs, name: str) -> Iterator[Node]:
-    """What stands under that key, also where it is misspelt or comes twice."""
-    return (value for key, value in node.pairs if meant(key.text, RULE_NAMES, RULE_HINTS) == name)
 
 
 def _misplaced(node: Pairs) -> Iterator[Node]:

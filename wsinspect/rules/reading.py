@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsinspect.errors import Problem, did_you_mean
+from wsinspect.errors import Problem
 from wsinspect.rules.marked import Items, Node, Pairs, Place, Scalar, keys_of, kind_of, scalars_in
 from wsinspect.rules.template import Expression
 
@@ -108,41 +109,49 @@ class Reading:
             hint = "; a list of rules stands under rules:" if what == "a rule file" else ""
             raise Wrong(node, f"{wanted}, not {kind_of(node)}{hint if isinstance(node, Items) else ''}")
         names = None if known is None else list(known)
+        there = {key.text for key, _ in node.pairs}
         found: dict[str, tuple[Scalar, Node]] = {}
         for key, value in node.pairs:
             if key.text in found:
                 first = found[key.text][0].place
                 self.say(key.place, f"{key.text} stands here a second time (first on line {first.line})")
             elif names is not None and key.text not in names:
-                hint = (hints or {}).get(key.text) or _unknown_hint(key.text, names)
+                hint = (hints or {}).get(key.text) or _unknown_hint(key.text, names, there)
                 self.say(key.place, f"{what} has no {key.text!r}{hint}")
             else:
                 found[key.text] = (key, value)
         return found
 
 
-def _unknown_hint(word: str, names: list[str]) -> str:
+def _unknown_hint(word: str, names: list[str], there: Collection[str]) -> str:
+    """`there`: the keys that stand beside it, which it is not likely to mean."""
     name, colon, rest = word.partition(":")
     if colon and name in names and rest:
         return f"; a blank belongs behind the colon: {name}: {rest}"
     if not names:
         return ": it takes nothing"
-    longer = next((each for each in names if word in re.split("[-_]", each)), None)
-    near = f"; did you mean {longer}?" if longer else did_you_mean(word, names)
+    longer = next((each for each in names if word in re.split("[-_]", each) and each not in there), None)
+    near = longer or _nearest(word, names, there)
+    near = f"; did you mean {near}?" if near else ""
     if near or len(names) > 24:
         return near
     return f"; it can have {', '.join(names)}"
 
 
-def meant(key: str, known: Collection[str], hints: Mapping[str, str] | None = None) -> str:
-    """The one of the known keys that it is, or that `Reading.entries` says it should be; empty: none."""
-    if key in known:
-        return key
-    said = (hints or {}).get(key) or _unknown_hint(key, list(known))
+def _nearest(word: str, names: Iterable[str], there: Collection[str]) -> str:
+    """As `did_you_mean`; of two that are as near, the one that is not there yet."""
+    close = difflib.get_close_matches(word, names, 3, cutoff=0.5)
+    likely = {each: difflib.SequenceMatcher(None, each, word).ratio() for each in close}
+    return max(close, key=lambda each: likely[each] + (0 if each in there else 0.05), default="")
+
+
+def meanings(node: Node, known: Collection[str], hints: Mapping[str, str] | None = None) -> list[str]:
+    """Of each key the known one that it is, or that `Reading.entries` says it should be; empty: none."""
+    keys = [key.text for key in keys_of(node)]
+    return [key if key in known else _meant(key, known, hints or {}, keys) for key in keys]
+
+
+def _meant(key: str, known: Collection[str], hints: Mapping[str, str], there: Collection[str]) -> str:
+    said = hints.get(key) or _unknown_hint(key, list(known), there)
     name = said.removeprefix("; did you mean ").removeprefix("; write ").removesuffix("?").partition(":")[0]
     return name if name in known else ""
-
-
-def meant_in(node: Node, known: Collection[str], hints: Mapping[str, str] | None = None) -> set[str]:
-    """The known keys that a mapping has, the misspelt ones too: that one is missing need not be told then."""
-    return {meant(key.text, known, hints) for key in keys_of(node)}

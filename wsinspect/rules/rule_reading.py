@@ -26,7 +26,7 @@ from wsinspect.rules.reach import (
 )
 from wsinspect.rules.reach import reach as reach_from
 from wsinspect.rules.reach import words as reach_words
-from wsinspect.rules.reading import Reading, Told, Wrong, meant_in
+from wsinspect.rules.reading import Reading, Told, Wrong, meanings
 from wsinspect.rules.rule import RULE_FIELDS, Often, Rule, ordinal
 from wsinspect.rules.template import Expression
 
@@ -46,6 +46,8 @@ _ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,99}", re.ASCII)
 
 RULE_NAMES = [each.name for each in RULE_FIELDS]
 RULE_HINTS = {
+    **{name: f"; it belongs under then: [{name}: …]" for name in ACTIONS if name not in RULE_NAMES},
+    **{name: f"; it belongs under when: {{{name}: …}}" for name in CONDITIONS if name not in RULE_NAMES},
     **dict.fromkeys(("if", "match", "condition", "conditions"), "; write when"),
     **dict.fromkeys(("do", "action", "actions"), "; write then"),
     "name": "; write id",
@@ -60,7 +62,7 @@ def read_rule(reading: Reading, node: Node, file: int) -> Rule | None:
     """The rule, or None where something about it is wrong; that is told, all of it."""
     told, asked = len(reading.problems), len(reading.asked)
     try:
-        entries = reading.entries(node, "a rule", RULE_NAMES, _rule_hints(node))
+        entries = reading.entries(node, "a rule", RULE_NAMES, RULE_HINTS)
     except Wrong as error:
         reading.wrong(error)
         return None
@@ -102,16 +104,17 @@ _OFTEN = ("chance", "after", "first", "every", "limit")
 def _check_keys(
     reading: Reading, node: Node, entries: Mapping[str, tuple[Scalar, Node]], found: Mapping[str, Any]
 ) -> None:
-    """An id that is one, and something to do."""
-    given = meant_in(node, RULE_NAMES, RULE_HINTS)
-    rule_id = found.get("id", "")
-    if "id" not in given:
+    """An id that is one, and something to do; an unknown key may be meant as either."""
+    given = meanings(node, RULE_NAMES, RULE_HINTS)
+    keys = [key.text for key in keys_of(node)]
+    unknown = not all(meant or key in RULE_HINTS for key, meant in zip(keys, given, strict=True))
+    if "id" not in given and not unknown:
         reading.say(node.place, "a rule wants an id: write id: NAME")
-    elif "id" in found and not _ID.fullmatch(rule_id):
+    elif "id" in found and not _ID.fullmatch(found["id"]):
         place = entries["id"][1].place
-        reading.say(place, f"{rule_id!r} is no id: letters, digits, _, . and -, at most 100 of them")
-    does = "then" in given or any(key.text in ACTIONS for key in keys_of(node))
-    if not does and ("capture" not in given or found.get("capture") == {}):
+        reading.say(place, f"{found['id']!r} is no id: letters, digits, _, . and -, at most 100 of them")
+    acts = "then" in given or unknown or any(key in ACTIONS for key in keys)
+    if not acts and ("capture" not in given or found.get("capture") == {}):
         hint = "" if "when" in given else " and when: {…}"
         reading.say(node.place, f"a rule wants then: [ACTION, …]{hint}; then: [] only counts its matches")
 
@@ -125,14 +128,6 @@ def _check_places(reading: Reading, asked: Sequence[tuple[Place, Expression]], s
             reading.say(
                 place, f"{{{{{expression.source}}}}}: the rule sees no message that it could come from"
             )
-
-
-def _rule_hints(node: Node) -> dict[str, str]:
-    """What to say of conditions and actions that stand beside `when` and `then`."""
-    known = {each.name for each in RULE_FIELDS}
-    under_when = {name: f"; it belongs under when: {{{name}: …}}" for name in CONDITIONS if name not in known}
-    under_then = {name: f"; it belongs under then: [{name}: …]" for name in ACTIONS if name not in known}
-    return {**under_then, **under_when, **RULE_HINTS}
 
 
 def _read_fields(
@@ -386,7 +381,7 @@ def _action_values(reading: Reading, kind: type[Action], word: Scalar, value: No
     if value is None:
         pass
     elif isinstance(value, Pairs) and not kind.whole:
-        there = meant_in(value, fields, _field_hints(fields))
+        there = {*meanings(value, fields, _field_hints(fields))}
         for name, (key, node) in reading.entries(
             value, f"`{word.text}`", fields, _field_hints(fields)
         ).items():

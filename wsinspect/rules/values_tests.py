@@ -138,10 +138,14 @@ class Texts:
         template = Template.parse(text)
         if template.constant is None:
             return ContainsTemplate(template)
-        if not template.constant:
+        return self.containing(template.constant)
+
+    def containing(self, text: str) -> Predicate:
+        """Whatever braces are in it."""
+        if not text:
             raise ValueError("an empty text is part of every text")
-        self._check(text_forms.containing(template.constant))
-        return Contains(template.constant.lower() if self.fold else template.constant)
+        self._check(text_forms.containing(text))
+        return Contains(text.lower() if self.fold else text)
 
     def glob(self, text: str) -> Predicate:
         if "{{" in text:
@@ -157,11 +161,20 @@ class Texts:
 
     def bare(self, text: str) -> Predicate:
         """Without an operator."""
-        if "{{" in text or not regexes.is_glob(text):
+        if "{{" in text:
+            self._check_template(text)
+            return self.equals(text)
+        if not regexes.is_glob(text):
             return self.equals(text)
         if self.form is not None and self.form.check_bare is not None:
             self.form.check_bare(text)
         return self.glob(text)
+
+    def _check_template(self, text: str) -> None:
+        """A glob's signs beside `{{…}}` would be compared as they are."""
+        if any(isinstance(part, str) and regexes.is_glob(part) for part in Template.parse(text).parts):
+            hint = "write {contains: …}, or {equals: …} for the very text"
+            raise ValueError(f"{text!r}: {{{{…}}}} cannot stand in a glob: {hint}")
 
     def _check(self, wanted: text_forms.Wanted) -> None:
         if self.form is not None and self.form.check is not None:

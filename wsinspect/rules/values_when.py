@@ -14,7 +14,7 @@ from wsinspect.rules.conditions import CONDITIONS, After, All, Condition, Earlie
 from wsinspect.rules.conditions.connection import Static, static_expressions
 from wsinspect.rules.fields import Field, Type
 from wsinspect.rules.marked import Items, Node, Pairs, Scalar, keys_of, kind_of
-from wsinspect.rules.predicates import AllOf, EqualsTemplate, OneOf, Predicate
+from wsinspect.rules.predicates import AllOf, ContainsTemplate, EqualsTemplate, OneOf, Predicate
 from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.rule import RULE_FIELDS
 from wsinspect.rules.template import Expression, Template
@@ -218,20 +218,20 @@ def _fold_static(reading: Reading, made: Static, node: Node) -> None:
 
 
 def _folded(test: Predicate, known: Mapping[str, Any], node: Node, texts: Texts = ANY_TEXT) -> Predicate:
-    match test:
-        case EqualsTemplate(template=template):
-            try:
+    try:
+        match test:
+            case EqualsTemplate(template=template):
                 return texts.exactly(_filled(template, known, node))
-            except ValueError as error:
-                raise Wrong(node, str(error)) from None
-        case OneOf(predicates=tests):
-            return OneOf(_folded(each, known, node, texts) for each in tests)
-        case AllOf(predicates=tests):
-            return AllOf(_folded(each, known, node, texts) for each in tests)
-        case _ if any(test.expressions()):
-            raise Wrong(node, "{{…}} can stand in `equals` of such a condition, and nowhere else")
-        case _:
-            return test
+            case ContainsTemplate(template=template):
+                return texts.containing(_filled(template, known, node))
+            case OneOf(predicates=tests):
+                return OneOf(_folded(each, known, node, texts) for each in tests)
+            case AllOf(predicates=tests):
+                return AllOf(_folded(each, known, node, texts) for each in tests)
+            case _:
+                return test
+    except ValueError as error:
+        raise Wrong(node, str(error)) from None
 
 
 def _filled(template: Template, known: Mapping[str, Any], node: Node) -> str:
