@@ -97,6 +97,36 @@ def test_what_is_changed_at_any_depth_is_not_looked_into() -> None:
     assert path.replace(nothing, str)[0] is nothing
 
 
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        ("$..", 3, "name is missing"),
+        ("$...a", 3, "name is missing"),
+        ("$..*", 3, "a name stands after `..`"),
+        ("$.a..[0]", 5, "a name stands after `..`"),
+        ("$..[*]", 3, "a name stands after `..`"),
+        ("$..['a','b']", 7, "one path for each"),
+        ("$..2fa", 3, "quoted: ['2fa']"),
+    ],
+)
+def test_what_is_no_name_at_any_depth(text: str, position: int, words: str) -> None:
+    with pytest.raises(PathError) as caught:
+        parse(text, deep=True)
+    assert (caught.value.position, words in str(caught.value)) == (position, True), str(caught.value)
+
+
+@given(st.text(alphabet="$.[]'*a0-", max_size=12))
+def test_any_text_with_depth_is_a_path_or_a_path_error(text: str) -> None:
+    try:
+        path = parse(text, deep=True)
+    except PathError as error:
+        assert 0 <= error.position <= len(text)
+    else:
+        tree = {"a": [{"a": {"a0": 1}, "-": 2}], "a0": 3}
+        found = path.find(tree)
+        assert (path.replace(tree, lambda _: "✓")[1] > 0) is bool(found)
+
+
 def test_names_at_any_depth_take_one_walk_together() -> None:
     paths = [parse(text, deep=True) for text in ("$..a", "$.c", "$..b", "$..a.d")]
     one, *others = together(paths)
