@@ -45,6 +45,8 @@ class FakeSource:
         self.held: list[HeldRow] = []
         self.payloads: dict[str, bytes] = {}
         """Of held messages, by name."""
+        self.ends: dict[str, str] = {}
+        """What became of them, by name."""
         self.limits_ms: dict[str, int] = {}
         """Of their rules."""
         self.waits: list[str] = []
@@ -204,6 +206,9 @@ class FakeSource:
 
     def held_payload(self, held: HeldRow) -> bytes | None:
         return self.payloads.get(held.name)
+
+    def hold_end(self, held: HeldRow) -> str:
+        return self.ends.get(held.name, "")
 
     def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
         if how == "wait":

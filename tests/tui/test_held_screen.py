@@ -147,8 +147,9 @@ async def test_somebody_else_was_first(run):
         source.refusal = "1.1 is already released"
         await screen.press("ctrl+s")  # the screen has not heard of it yet
         await screen.sees("✗ 1.1 is already released")
+        source.ends["1.1"] = "it was dropped, by its default"
         source.let_go(row)
-        await screen.sees("it is not held any more")
+        await screen.sees("it is not held any more; it was dropped, by its default")
         await screen.sees("too late to send it · esc closes")
         assert "ctrl+s" not in screen.text()
         source.refusal = None

@@ -112,8 +112,32 @@ def test_held_messages_come_and_go(capture, source_of):
     assert 27e9 < row.left_ns(source.snapshot().now_ns) < 29.1e9
     control.say(ReleasedEvent(2, 1, "release"))
     until(lambda: [row.hold for row in source.snapshot().held] == [2], "the release")
+    assert source.hold_end(row) == "it went on as it came"
+    last = source.snapshot().held[0]
+    assert source.hold_end(last) == ""
     control.say(Stopping())
     until(lambda: not source.snapshot().held, "the end")
+    assert source.hold_end(last) == "the proxy has gone"
+
+
+@pytest.mark.parametrize(
+    ("how", "by", "words"),
+    [
+        ("release", "default", "it went on as it came, by its default"),
+        ("drop", "default", "it was dropped, by its default"),
+        ("drop", "user", "it was dropped"),
+        ("edit", "user", "it went on as somebody else wrote it"),
+        ("discard", "reset", "its connection ended"),
+    ],
+)
+def test_what_became_of_a_held_message(capture, source_of, how, by, words):
+    control = Control(HeldEvent(held()))
+    source = source_of(capture, control)
+    until(lambda: source.snapshot().held, "it")
+    (row,) = source.snapshot().held
+    control.say(ReleasedEvent(2, 1, how, by))
+    until(lambda: not source.snapshot().held, "its end")
+    assert source.hold_end(row) == words
 
 
 def test_a_payload_that_the_event_could_not_carry_comes_from_the_capture(tmp_path, source_of):

@@ -383,6 +383,10 @@ class CaptureSource:
         whole = message is not None and not message.lost and len(message.payload) == held.size
         return message.payload if message is not None and whole else None
 
+    def hold_end(self, held: HeldRow) -> str:
+        """What became of one that is not held any more, in words."""
+        return self._rules.end(held)
+
     def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
         """Give a held message its word, or more time."""
         self._rules.resolve(held, how, payload)

@@ -24,6 +24,8 @@ class LiveRules:
         self._judged = judged
         self._status: RulesStatus | None = None
         self._held: dict[tuple[int, int], tuple[HeldRow, HeldMessage]] = {}
+        self._ends: dict[tuple[int, int], str] = {}
+        """What became of those that were held, in words."""
         self.gone = control is None
         """No proxy is there (any more)."""
 
@@ -43,6 +45,9 @@ class LiveRules:
                     del self._held[next(iter(self._held))]
             case ReleasedEvent():
                 self._held.pop((event.conn, event.hold), None)
+                self._ends[event.conn, event.hold] = _end_words(event)
+                if len(self._ends) > MAX_HELD:
+                    del self._ends[next(iter(self._ends))]
             case _:
                 pass
 
@@ -108,6 +113,10 @@ class LiveRules:
         whole = found is not None and len(found[1].payload) == found[1].payload_bytes
         return found[1].payload if found is not None and whole else None
 
+    def end(self, held: HeldRow) -> str:
+        """What became of one that is not held any more; empty where that is not known."""
+        return "the proxy has gone" if self.gone else self._ends.get((held.conn, held.hold), "")
+
     def resolve(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
         """Raises WsinspectError, also where somebody or the time limit was first."""
         control = self._proxy()
@@ -127,6 +136,19 @@ class LiveRules:
         if self.gone:
             raise Unavailable("the proxy has gone")
         return self._control
+
+
+def _end_words(event: ReleasedEvent) -> str:
+    default = ", by its default" if event.by == "default" else ""
+    match event.how:
+        case "release":
+            return f"it went on as it came{default}"
+        case "drop":
+            return f"it was dropped{default}"
+        case "edit":
+            return "it went on as somebody else wrote it"
+        case "discard":
+            return "its connection ended"
 
 
 def _held_row(message: HeldMessage) -> HeldRow:

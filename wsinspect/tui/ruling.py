@@ -90,5 +90,8 @@ class RulesSource(Protocol):
     def held_payload(self, held: HeldRow) -> bytes | None:
         """All of a held message's payload; None where it cannot be had."""
 
+    def hold_end(self, held: HeldRow) -> str:
+        """What became of one that is not held any more, in words; empty where that is not known. At once."""
+
     def resolve_hold(self, held: HeldRow, how: HoldWord, payload: bytes = b"") -> None:
         """It goes on, with another payload or not, or does not; or its time limit begins anew."""

@@ -115,11 +115,13 @@ class EditScreen(ModalScreen[None]):
         found = next((each for each in snapshot.held if each.name == self.held.name), None)
         self.gone = found is None
         self.held = held = found or self.held
-        left = f"{span(held.left_ns(snapshot.now_ns))} left, then {held.default}"
         what = f"{held.side.word}'s {opcode_word(held.opcode)}, {size(held.size)}, held by {held.rule}: "
-        put(
-            self.query_one("#about", Static), plain(what + ("it is not held any more" if self.gone else left))
-        )
+        if self.gone:
+            end = self.source.hold_end(held)
+            what += "it is not held any more" + (f"; {end}" if end else "")
+        else:
+            what += f"{span(held.left_ns(snapshot.now_ns))} left, then {held.default}"
+        put(self.query_one("#about", Static), plain(what))
         self.query_one(Vertical).border_subtitle = self._keys()
         self.field.read_only = self.gone
         for screen in self.app.screen_stack[1:-1]:
