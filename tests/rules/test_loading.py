@@ -63,7 +63,6 @@ def test_what_is_not_there_is_told_with_what_is_wrong_elsewhere(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("x.YAML", ", and x.YAML is neither"),
         ("deeper/x.yaml", "; folders in it are not looked into: name {folder}/deeper itself"),
         (".x.yaml", "; .x.yaml is hidden, and so left out"),
         ("readme.md", ""),
@@ -77,6 +76,12 @@ def test_a_folder_says_what_it_looks_for_and_what_it_did_not_take(
         load_rules([tmp_path])
     looked_for = "no rule file in this folder: *.yaml and *.yml are looked for"
     assert [each.text for each in caught.value.problems] == [looked_for + hint.format(folder=tmp_path)]
+
+
+def test_a_folder_takes_its_files_whatever_the_case_of_their_ends(tmp_path: Path) -> None:
+    file(tmp_path, "a.YAML", one_rule("first"))
+    file(tmp_path, "b.Yml", one_rule("second"))
+    assert [rule.id for rule in load_rules([tmp_path]).rules] == ["first", "second"]
 
 
 def test_links_that_lead_nowhere(tmp_path: Path) -> None:

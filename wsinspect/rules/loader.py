@@ -55,7 +55,7 @@ def _in_folder(folder: Path) -> list[Path]:
     return sorted(
         each
         for each in folder.iterdir()
-        if each.suffix in SUFFIXES and not each.name.startswith(".") and each.is_file()
+        if each.suffix.lower() in SUFFIXES and not each.name.startswith(".") and each.is_file()
     )
 
 
@@ -67,8 +67,6 @@ def _nothing_in(folder: Path) -> str:
             hint = f"; folders in it are not looked into: name {each} itself"
         elif each.suffix.lower() in SUFFIXES and each.name.startswith("."):
             hint = f"; {each.name} is hidden, and so left out"
-        elif each.suffix.lower() in SUFFIXES and each.is_file():
-            return f"no rule file in this folder: *.yaml and *.yml are looked for, and {each.name} is neither"
     return f"no rule file in this folder: *.yaml and *.yml are looked for{hint}"
 
 
