@@ -28,7 +28,7 @@ from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.conversation import Conversation
 from wsinspect.rules.drafts import Draft
 from wsinspect.rules.handshake_turn import HandshakeTurn
-from wsinspect.rules.hiding import beside, hiders_of, hiding, keep_out, shown
+from wsinspect.rules.hiding import RULES_FAILED, beside, hiders_of, hiding, keep_out, shown
 from wsinspect.rules.lanes import Lane, Lanes, Latch
 from wsinspect.rules.lasting import Lasting
 from wsinspect.rules.notices import Notices
@@ -336,8 +336,7 @@ class ConnectionRules:
         self._notices.failed("rules", error)
         if not self.watch(self._view.side).private:
             return None
-        hit = Hit("", ("the rules failed: kept out of the capture",))
-        return Plan((hit,), uncaptured=True, shadow=self.shadow)
+        return Plan((RULES_FAILED,), uncaptured=True, shadow=self.shadow)
 
     def _release(self) -> None:
         self._decoded = None
@@ -477,8 +476,6 @@ class ConnectionRules:
                 self._notices.failed(stop.rule.id, error)
         return turn
 
-    # ------------------------------------------------------------------------------------------ failures
-
     def _fail(self, rule: Rule, error: Exception) -> None:
         state = self.conversation.state(rule.id)
         first = not state.failed and not state.told
@@ -486,10 +483,7 @@ class ConnectionRules:
         state.failed = not rule.private
         if first:
             self.ruleset.hits.fail(rule.id)
-            what = (
-                "keeps what it fails at out of the capture" if rule.private else "is off for this connection"
-            )
-            self._notices.failed(f"rule {rule.id} failed and {what}", error)
+            self._notices.rule_failed(rule, error)
 
     # -------------------------------------------------------------------------------------------- reload
 

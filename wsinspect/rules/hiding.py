@@ -20,6 +20,9 @@ from wsinspect.rules.turn import Turn
 from wsinspect.rules.view import View
 from wsinspect.wire.close_codes import encode_close
 
+RULES_FAILED = Hit("", ("the rules failed: kept out of the capture",))
+"""In the place of what rules would have done with a message."""
+
 type Captured = Callable[[Side, int, bytes, int], bytes | None]
 """Side, opcode, payload and time to what the capture may have of it; None: nothing. Never raises."""
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsinspect.rules.rule import Rule
+
 NOTICE_CHARS = 500
 MAX_NOTICES = 100
 """Of one connection: what goes wrong with each message must not fill the capture."""
@@ -22,6 +27,10 @@ class Notices:
 
     def failed(self, where: str, error: Exception) -> None:
         self.add("rule-failed", f"{where}: {sentence(error)}")
+
+    def rule_failed(self, rule: Rule, error: Exception) -> None:
+        what = "keeps what it fails at out of the capture" if rule.private else "is off for this connection"
+        self.failed(f"rule {rule.id} failed and {what}", error)
 
     def take(self) -> list[tuple[str, str]]:
         """(code, sentence) of those since the last call."""
