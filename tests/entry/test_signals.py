@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
 
 import pytest
 
@@ -22,6 +24,15 @@ print("ready", flush=True)
 while True:
     signal.pause()
 """
+
+
+@contextmanager
+def listener() -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A program that says which signals it gets."""
+    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        yield child, child.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -74,38 +85,29 @@ def test_an_interrupt_may_end_us_in_any_case() -> None:
 def test_what_we_ignore_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever was started with `&` in a script could not be interrupted, although it listened."""
     monkeypatch.setattr("wsinspect.entry.signals._in_foreground", lambda: False)
-    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"ready\n"
-        with Signals() as signals:
-            signals.pass_to(child)
-            os.kill(os.getpid(), signal.SIGINT)
-            assert child.stdout.readline() == b"SIGINT\n"
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert child.wait(10) == 9
+    with listener() as (child, heard), Signals() as signals:
+        signals.pass_to(child)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert heard.readline() == b"SIGINT\n"
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert child.wait(10) == 9
 
 
 def test_passed_on_to_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsinspect.entry.signals._in_foreground", lambda: False)
-    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"ready\n"
-        with Signals() as signals:
-            signals.pass_to(child)
-            for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM):
-                os.kill(os.getpid(), number)
-                assert child.stdout.readline().decode().strip() == signal.Signals(number).name
-            assert child.wait(10) == 9
+    with listener() as (child, heard), Signals() as signals:
+        signals.pass_to(child)
+        for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+            assert heard.readline().decode().strip() == signal.Signals(number).name
+        assert child.wait(10) == 9
 
 
 def test_a_key_of_the_terminal_has_reached_the_child_already(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsinspect.entry.signals._in_foreground", lambda: True)
-    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"ready\n"
-        with Signals() as signals:
-            signals.pass_to(child)
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert child.stdout.read() == b"SIGTERM\n"
-            assert child.wait(10) == 9
+    with listener() as (child, heard), Signals() as signals:
+        signals.pass_to(child)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard.read() == b"SIGTERM\n"
+        assert child.wait(10) == 9
