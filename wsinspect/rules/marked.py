@@ -70,18 +70,19 @@ def keys_of(node: Node) -> tuple[Scalar, ...]:
     return tuple(key for key, _ in node.pairs) if isinstance(node, Pairs) else ()
 
 
-def scalars_in(node: Node) -> Iterator[Scalar]:
-    """All texts of the node, names and values, in the order of the file."""
+def scalars_in(node: Node, *, names: bool = True) -> Iterator[Scalar]:
+    """All texts of the node, with the names of its mappings or without, in the order of the file."""
     match node:
         case Scalar():
             yield node
         case Items(items=items):
             for item in items:
-                yield from scalars_in(item)
+                yield from scalars_in(item, names=names)
         case Pairs(pairs=pairs):
             for key, value in pairs:
-                yield key
-                yield from scalars_in(value)
+                if names:
+                    yield key
+                yield from scalars_in(value, names=names)
 
 
 def written(node: Node) -> str:

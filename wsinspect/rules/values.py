@@ -10,7 +10,7 @@ import binascii
 import importlib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, assert_never
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from wsinspect.model import Side
 from wsinspect.rules import jsonpath, regexes, units
 from wsinspect.rules.actions import words
 from wsinspect.rules.fields import Field, Type
-from wsinspect.rules.marked import Items, Node, Pairs, Scalar, kind_of
+from wsinspect.rules.marked import Items, Node, Pairs, Scalar, kind_of, scalars_in
 from wsinspect.rules.reading import Reading, Told, Wrong
 from wsinspect.rules.scalars import bool_value, json_value, plain_number_text, text_value
 from wsinspect.rules.template import Template, Value
@@ -250,23 +250,10 @@ def templated_json(reading: Reading, node: Node) -> Value:
     value = plain_json(reading, node)
     each_of(
         reading,
-        (each for each in _values_in(node) if "{{" in each.text),
+        (each for each in scalars_in(node, names=False) if "{{" in each.text),
         lambda each: template(reading, each),
     )
     return Value.parse(value)
-
-
-def _values_in(node: Node) -> Iterator[Scalar]:
-    """All but the names of its mappings."""
-    match node:
-        case Scalar():
-            yield node
-        case Items(items=items):
-            for item in items:
-                yield from _values_in(item)
-        case Pairs(pairs=pairs):
-            for _, value in pairs:
-                yield from _values_in(value)
 
 
 # ------------------------------------------------------------------------------------ texts with a grammar
