@@ -14,7 +14,7 @@ import pytest
 from tests.capture.helpers import read_all, reads, start_python, wait_until
 from wsinspect.capture import live, scribe, writer
 from wsinspect.capture.disk import Disk
-from wsinspect.capture.format import HEADER, encode, fields_of
+from wsinspect.capture.format import HEADER, MAGIC, encode, fields_of
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.writer import Writer, seal
 from wsinspect.model import (
@@ -213,6 +213,18 @@ def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyP
     capture.append(Read(1, Side.CLIENT, 9, bytes(writer.WORTH_A_WRITE), 0, 1000))
     disk.go.set()
     wait_until(lambda: capture.queue_bytes == 0)
+    capture.close()
+
+
+def test_a_flood_ends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a gigabyte a second a rest of 20 ms filled a third of the queue."""
+    capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
+    disk.go.set()
+    wait_until(lambda: capture.path.stat().st_size > len(MAGIC))
+    data = bytes(writer.WORTH_A_WRITE // 4)
+    for number in range(16):
+        capture.append(Read(1, Side.CLIENT, 9, data, number * len(data), 1, 1 << 30))
+    wait_until(lambda: capture.queue_bytes < 2 * writer.WORTH_A_WRITE)
     capture.close()
 
 

@@ -2,7 +2,7 @@
 
     relay's thread                          writer's thread
     append: enqueue;                   -->  take what is queued, make the records of what is not sealed,
-            wake it only where it sleeps    one writev, nap a few ms
+            wake it only where it sleeps    one writev, nap 20 ms
     seal:   make a small read's record      (`scribe`: where it goes, segments, checkpoints, clocks)
 
 The queue is a deque with one producer and one consumer, its methods atomic under the interpreter lock: no
@@ -10,8 +10,9 @@ lock on the fast path. The writer announces that it sleeps *before* it looks at 
 producer enqueues *before* it looks at that flag: one of them sees the other, so no wake-up is lost.
 
 The nap is what makes an append cheap: while records come every few microseconds the writer never sleeps, so
-the relay never pays for a wake-up (a futex call, a fight for the interpreter lock), and a record is on disk
-some milliseconds later. Each batch gives up the interpreter lock twice, in the writev and in the nap.
+the relay seldom pays for a wake-up (a futex call, a fight for the interpreter lock), and a record is on disk
+some milliseconds later. Each batch gives up the interpreter lock twice, in the writev and in the nap. What
+floods in does not wait for the end of a nap: the relay wakes the writer for each MiB.
 
 While the writer has the interpreter the relay waits. So the relay itself makes the records of small reads,
 once they are on their way and nobody waits for it (half a microsecond each): of the fifty that a batch would
@@ -41,10 +42,10 @@ from wsinspect.model import Clock, FactRecord, Gap, Judged, Notice, Read, ReadFi
 type Pressure = Literal["drop", "throttle"]
 """What gives way where the disk is slower than the traffic: the capture, or the traffic."""
 
-NAP_S = 0.004
+NAP_S = 0.02
 """How long the writer rests after a batch: what is on disk lags by this."""
 WORTH_A_WRITE = 1 << 20
-"""Bytes; where more came while it wrote, it goes on at once: what floods in would fill the queue."""
+"""Bytes; for so many the writer does not rest: what floods in would fill the queue."""
 IDLE_S = 1.0
 FACT_SLACK = 16 << 20
 """By how many bytes facts may exceed the queue's limit."""
@@ -123,6 +124,7 @@ class Writer:
         self._limit = queue_limit
         self._throttle = pressure == "throttle"
         self._brim = min(MAX_DATA, queue_limit // 2 if self._throttle else queue_limit)
+        self._worth = min(WORTH_A_WRITE, queue_limit // 4)
         self._queue: deque[Entry] = deque()
         self._queued = 0  # bytes ever enqueued
         self._written = 0  # bytes ever written: the writer's thread alone changes it
@@ -207,7 +209,9 @@ class Writer:
         with self._lock:
             if self._pending or self._closing or queued - self._written > self._brim:
                 return False
-            self._clear_to = min(self._written + self._brim, self._mark_at - 1)
+            self._clear_to = min(queued + self._worth, self._written + self._brim, self._mark_at - 1)
+        if queued - self._written >= self._worth:
+            self._rouse()
         return True
 
     def _rouse(self) -> None:
@@ -355,7 +359,7 @@ class Writer:
                 with self._lock:
                     self._put_gaps()
             elif done:
-                if not self._closing and self.queue_bytes < WORTH_A_WRITE:
+                if not self._closing and self.queue_bytes < self._worth:
                     self._wake.acquire(timeout=NAP_S)
             elif self._queue:
                 pass  # a mark ended the batch
