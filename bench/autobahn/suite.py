@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,15 @@ class Suite:
     """The side that is wstest's; the other is our echo peer's."""
     tls: bool = False
 
-    def run(self, cases: Sequence[str], proxy: str | None) -> Verdicts:
+    def run(self, cases: Sequence[str], proxy: str | None, *, one_processor: bool = False) -> Verdicts:
         """The verdicts on `cases` (ids or patterns such as `4.1.*`), straight or through the proxy of that
-        name in bench.proxies. Raises BenchError."""
+        name in bench.proxies. `one_processor`: for all programs together. Raises BenchError."""
         out = self.folder / "report"
         shutil.rmtree(out, ignore_errors=True)
         run = self._as_client if self.plays is Side.CLIENT else self._as_server
-        run({"outdir": str(out), "cases": list(cases), "exclude-cases": [], "exclude-agent-cases": {}}, proxy)
+        spec = {"outdir": str(out), "cases": list(cases), "exclude-cases": [], "exclude-agent-cases": {}}
+        with _on_one_processor() if one_processor else nullcontext():
+            run(spec, proxy)
         try:
             report = json.loads((out / "index.json").read_text())
         except FileNotFoundError:
@@ -121,6 +124,20 @@ class Suite:
 
     def _log_tail(self) -> str:
         return (self.folder / "wstest.log").read_text(errors="replace")[-500:]
+
+
+@contextmanager
+def _on_one_processor() -> Iterator[None]:
+    """For this process and what it starts; no other than before where the platform does not say."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _wait(child: Process, fuzzer: Process) -> None:
