@@ -13,7 +13,7 @@ from bench.autobahn.verdicts import Comparison, Outcome, Verdicts, in_order
 from bench.tools import BenchError
 
 STRAIGHT_RUNS = 2
-MORE_RUNS = 3
+MORE_RUNS = 8
 
 
 def compare(
