@@ -25,6 +25,7 @@ from bench.tools import (
     free_port,
     touch_memory,
 )
+from wsinspect.errors import ProxyUnreachable
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 MARKS = ("<!-- table begins -->", "<!-- table ends -->")
@@ -35,18 +36,17 @@ def main() -> int:
     rows = [row for row in ROWS if not options.rows or row.key in options.rows]
     names = options.proxies or proxies.available()
     results: dict[str, dict[str, list[Result]]] = {row.key: defaultdict(list) for row in rows}
-    dropped = 0
     allow_many_files()
     try:
         where = options.captures or captures_folder()
         with tempfile.TemporaryDirectory(dir=where, prefix="wsinspect-bench-") as folder:
             touch_memory(Path(folder))
             for chosen in alike(rows):
-                dropped += run(chosen, names, results, Path(folder), options.rounds, options.duration)
+                run(chosen, names, results, Path(folder), options.rounds, options.duration)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 3
-    text = report.table(rows, names, results, dropped)
+    text = report.table(rows, names, results)
     print(text)
     if options.write:
         write(text)
@@ -81,12 +81,11 @@ def run(
     folder: Path,
     rounds: int,
     duration_s: float,
-) -> int:
-    """All rounds of rows that are alike, the proxies fresh in each; the reads dropped from the captures."""
+) -> None:
+    """All rounds of rows that are alike, the proxies fresh in each."""
     port, tls, rules = free_port(), rows[0].tls, rows[0].rules
     cert, key, _ = certificate()
     words = [str(build()), "server", "--port", str(port)]
-    dropped = 0
     with Process("server", [*words, *(["--cert", str(cert), "--key", str(key)] if tls else [])]) as server:
         server.listens(port)
         for number in range(1, rounds + 1):
@@ -99,8 +98,6 @@ def run(
                 for row, proxy in itertools.product(rows, running):
                     if row.fits(number, has_process=proxy.process is not None, captures=bool(proxy.capture)):
                         one(number, row, proxy, results, duration_s)
-            dropped += sum(proxy.dropped_reads() for proxy in running)
-    return dropped
 
 
 def one(
@@ -112,12 +109,16 @@ def one(
 ) -> None:
     """One row of one proxy; the next one follows when it rests."""
     try:
+        dropped = proxy.dropped_reads()
         result = measure(row, proxy, duration_s=duration_s)
-    except BenchError as error:
+        if row.measure != "lag_ms":  # which kills the proxy
+            result.dropped = proxy.dropped_reads() - dropped
+    except (BenchError, ProxyUnreachable) as error:
         print(f"bench: {error}", file=sys.stderr)
         return
     results[row.key][proxy.name].append(result)
     cost = f"  {result.us_per_message:.2f} us/message" if result.us_per_message else ""
+    cost += f"  {result.dropped:,} reads dropped" if result.dropped else ""
     print(f"round {number}  {proxy.name:10} {row.key:9} {result.value:14,.1f}{cost}", file=sys.stderr)
     if proxy.process is not None and row.measure != "lag_ms":
         proxy.process.settle()

@@ -32,6 +32,8 @@ class Result:
     """Processor time of the proxy."""
     faults: int = 0
     """Messages that came back wrong, connections that ended early."""
+    dropped: int = 0
+    """Reads that the capture lacks."""
     alive: int | None = None
     """Connections whose last heartbeat was answered, where they were held."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from bench.tools import BUILD, HERE, MITMDUMP, PYTHON, Process, certificate, free_port
+from wsinspect.control.client import ControlClient
 
 HAPROXY = """
 global
@@ -53,11 +53,11 @@ class Proxy:
             self.process.stop()
 
     def dropped_reads(self) -> int:
-        """Reads that wsinspect says are missing from its capture; known once it has stopped."""
-        if self.name != "wsinspect" or self.process is None:
+        """Reads that wsinspect says its capture lacks so far. Raises ProxyUnreachable where it has gone."""
+        if self.capture is None or self.process is None:
             return 0
-        found = re.search(r"([\d,]+) reads missing", self.process.tail())
-        return int(found[1].replace(",", "")) if found else 0
+        with ControlClient(self.process.pid) as control:
+            return control.status().gaps
 
 
 def available() -> list[str]:

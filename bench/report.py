@@ -58,7 +58,7 @@ def verdict(row: Row, results: Results) -> str:
     return "must" if "must" in words else "aim" if words else "-"
 
 
-def table(rows: list[Row], names: list[str], results: Results, dropped: int) -> str:
+def table(rows: list[Row], names: list[str], results: Results) -> str:
     """The whole report."""
     head = ["row", *names, "x stock", "must", "of the relay", "must", "reached"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
@@ -71,7 +71,14 @@ def table(rows: list[Row], names: list[str], results: Results, dropped: int) -> 
         lines.append(f"| {row.title} | {' | '.join([*cells, *against, verdict(row, results)])} |")
     faults = sum(result.faults for row in results.values() for each in row.values() for result in each)
     wrong = f"Messages that came back wrong, and connections lost: {faults}."
-    return "\n".join([*lines, "", f"Reads dropped from the capture: {dropped}. {wrong}"])
+    return "\n".join([*lines, "", f"Reads dropped from the capture: {_dropped(rows, results)}. {wrong}"])
+
+
+def _dropped(rows: list[Row], results: Results) -> str:
+    """`0`, or `242 (echo1M 242)`."""
+    by_row = {row.key: sum(each.dropped for each in results[row.key].get("wsinspect", [])) for row in rows}
+    where = ", ".join(f"{key} {count:,}" for key, count in by_row.items() if count)
+    return f"{sum(by_row.values()):,}" + (f" ({where})" if where else "")
 
 
 def machine() -> str:

@@ -135,7 +135,7 @@ def _lines(status: ProxyStatus) -> list[str]:
     lines += [f"capture      {info.capture or 'none'}{_until(info)}"]
     lines += [f"connections  {status.live} live, {status.total} in all"]
     lines += [f"behind       {status.queue_bytes:,} bytes wait for the disk"] if status.queue_bytes else []
-    lines += [f"missing      {status.gaps} gaps in the capture"] if status.gaps else []
+    lines += [f"missing      {status.gaps:,} reads that the capture lacks"] if status.gaps else []
     lines += [clean(line) for line in brief_lines(status.rules)]
     if status.held:
         lines += [f"held         {status.held:,} (wsinspect ctl hold list)"]

@@ -117,7 +117,7 @@ class ProxyStatus:
     queue_bytes: int = 0
     """What the capture's writer has not written yet."""
     gaps: int = 0
-    """Gap records so far."""
+    """Reads that the capture lacks so far."""
     uptime_s: float = 0.0
     trouble: list[str] = field(default_factory=list)
     """Sentences on what does not go well."""
