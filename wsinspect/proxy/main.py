@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import gc
 import logging
 import os
 import resource
@@ -35,7 +34,7 @@ from wsinspect.capture.writer import Writer
 from wsinspect.control.protocol import CaptureMoved, NoticeEvent, ProxyInfo, encode_hello
 from wsinspect.control.settings import ProxySettings
 from wsinspect.errors import Unavailable, UsageError
-from wsinspect.proxy import contract, modes
+from wsinspect.proxy import contract, memory, modes
 from wsinspect.proxy.addon import WsInspect
 from wsinspect.proxy.authority import make_authority
 from wsinspect.proxy.control_server import ControlServer
@@ -57,6 +56,7 @@ def run_proxy(settings: ProxySettings) -> int:
         0.0005
     )  # at Python's 5 ms the capture's writer lags half a second behind a busy relay
     raise_file_limit()
+    memory.keep_freed()
     parsed = modes.parse_modes(settings.modes)
     specs = modes.with_ports(parsed, settings.listen_host, settings.listen_port)
     rules = LoadedRules.of(rule_source(settings))
@@ -95,12 +95,6 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError):  # macOS: hard may be unlimited, which the kernel then refuses
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 10240)), hard))
-
-
-def spare_the_start() -> None:
-    """What start-up left behind stays: a full collection over it would take 40 ms [measured]."""
-    gc.collect()
-    gc.freeze()
 
 
 class _Proxy:
@@ -142,7 +136,7 @@ class _Proxy:
             if not self.stopping.is_set():
                 if task.done():
                     await task
-                spare_the_start()
+                memory.spare_the_start()
                 await self._serve(master)
         finally:
             if self.control is not None:
