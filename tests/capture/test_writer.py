@@ -208,7 +208,7 @@ def resting_for_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tupl
 
 
 def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came while a batch was written had to wait for the nap behind it, and 64 MiB were soon full."""
+    """What came while a batch was written had to wait for the nap behind it, and the queue was soon full."""
     capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
     capture.append(Read(1, Side.CLIENT, 9, bytes(writer.WORTH_A_WRITE), 0, 1000))
     disk.go.set()

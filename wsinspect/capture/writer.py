@@ -79,7 +79,7 @@ class Writer:
         limit: int = 0,
         memory: bool = False,
         pressure: Pressure = "drop",
-        queue_limit: int = 64 << 20,
+        queue_limit: int = 128 << 20,
     ) -> None:
         """Open or continue a capture; sizes in bytes. Raises what `files.open_for_writing` does.
 
