@@ -40,7 +40,6 @@ def main() -> int:
     try:
         where = options.captures or captures_folder()
         with tempfile.TemporaryDirectory(dir=where, prefix="wsinspect-bench-") as folder:
-            touch_memory(Path(folder))
             for chosen in alike(rows):
                 run(chosen, names, results, Path(folder), options.rounds, options.duration)
     except BenchError as error:
@@ -110,6 +109,8 @@ def one(
     """One row of one proxy; the next one follows when it rests."""
     try:
         dropped = proxy.dropped_reads()
+        if proxy.capture is not None:
+            touch_memory(proxy.capture.parent)
         result = measure(row, proxy, duration_s=duration_s)
         if row.measure != "lag_ms":  # which kills the proxy
             result.dropped = proxy.dropped_reads() - dropped

@@ -58,11 +58,12 @@ def captures_folder() -> str | None:
     return None
 
 
-def touch_memory(folder: Path, nbytes: int = 6 << 30) -> None:
-    """Write as much as the captures of a round, and delete it.
+def touch_memory(folder: Path, nbytes: int = 2 << 30) -> None:
+    """Write as much as one measurement puts into a capture, and delete it.
 
-    A virtual machine gets its pages from the host when it touches them first, ten times as slowly as later
-    [measured: 0.4 GB/s, then 5 GB/s]: without this the first rounds measure that.
+    A virtual machine gets its pages from the host when it touches them first, and gives them back some
+    seconds after they are free: the next write of 1 MiB takes up to 35 ms [measured: 0.3 to 0.5 GB/s, and
+    2.5 to 5 GB/s where the pages are there]. Without this the writer's pace is the host's.
     """
     path, block = folder / "touched", bytes(1 << 20)
     nbytes = min(nbytes, shutil.disk_usage(folder).free // 2)
