@@ -15,8 +15,8 @@ some milliseconds later. Each batch gives up the interpreter lock twice, in the 
 floods in does not wait for the end of a nap: the relay wakes the writer for each MiB.
 
 While the writer has the interpreter the relay waits. So the relay itself makes the records of small reads,
-once they are on their way and nobody waits for it (half a microsecond each): few are left to the writer, of the
-hundreds in a batch, which showed in the slowest messages. Of large reads the writer makes them.
+once they are on their way and nobody waits for it (half a microsecond each): of the hundreds in a batch,
+which showed in the slowest messages, few are left to the writer. Of large reads the writer makes them.
 
 A full queue (a slow disk, or none) drops reads, never facts, and merges what it dropped into one gap for each
 direction, which is written as soon as half of the queue is free again. With `throttle` the relay is told to
