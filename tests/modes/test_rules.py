@@ -13,8 +13,8 @@ from tests.modes.conftest import words
 from tests.modes.traffic import converse, end, listening
 from tests.modes.ways import Refused, by_connect, by_socks, upgrade
 from tests.proxy.running import RunningProxy, free_port
-from wsinspect.capture.timeline import FactEvent
-from wsinspect.model import Altered, Opened, Requested
+from wsinspect.capture.timeline import Event, FactEvent
+from wsinspect.model import Altered, Closed, Fact, Opened, Requested
 from wsinspect.peer.stream import Stream
 from wsinspect.peer.tcp import connect_tcp
 
@@ -40,11 +40,18 @@ def planned(
         yield proxy
 
 
-def told[T](proxy: RunningProxy, target: str, kind: type[T]) -> list[T]:
-    """Facts of the connection with this target, in whatever form it was asked for."""
-    events = [event for event in proxy.events() if isinstance(event, FactEvent)]
-    conns = {each.conn for each in events if isinstance(each.fact, Requested) and target in each.fact.target}
-    return [each.fact for each in events if each.conn in conns and isinstance(each.fact, kind)]
+async def told[T](proxy: RunningProxy, target: str, kind: type[T]) -> list[T]:
+    """Facts of the connection with this target, in whatever form it was asked for, once it has ended."""
+
+    def of_target(events: list[Event]) -> list[Fact]:
+        told = [event for event in events if isinstance(event, FactEvent)]
+        conns = {
+            each.conn for each in told if isinstance(each.fact, Requested) and target in each.fact.target
+        }
+        return [each.fact for each in told if each.conn in conns]
+
+    events = await proxy.until(lambda events: any(isinstance(each, Closed) for each in of_target(events)))
+    return [each for each in of_target(events) if isinstance(each, kind)]
 
 
 async def way_to(way: str, proxy: RunningProxy, url: str) -> tuple[Stream, bool]:
@@ -83,7 +90,7 @@ async def test_a_request_is_led_to_another_server(
         await converse(client, server)
         await end(client, server)
         assert named.accepted.empty()
-    changes = {each.what: each.after for each in told(planned, target, Altered)}
+    changes = {each.what: each.after for each in await told(planned, target, Altered)}
     assert changes["upstream"].startswith(f"{to}/redirect/")
 
 
@@ -110,4 +117,4 @@ async def test_a_server_that_is_not_there_need_not_be(planned: RunningProxy) -> 
         server = await other.next()
         await converse(client, server)
         await end(client, server)
-    assert len(told(planned, target, Opened)) == 1
+    assert len(await told(planned, target, Opened)) == 1

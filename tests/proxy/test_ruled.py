@@ -154,7 +154,7 @@ async def test_more_than_may_wait_pauses_the_sender_and_all_comes_after_it(judge
     assert await ask(judged, both, "release") == "released"
     await both.server.got(len(stream))
     assert (await ask(judged, both, "state"))["reads"] == [True, True]
-    events = judged.proxy.events(both.target)
+    events = await judged.proxy.until(lambda events: bool(facts(events, Notice)), both.target)
     assert [notice.code for notice in facts(events, Notice)].count("held-full") == 1
 
 

@@ -62,6 +62,11 @@ def reloading(tmp: Path, text: str, *words: str) -> Iterator[Reloading]:
         yield Reloading(stage, path, events)
 
 
+async def ruled_facts(each: Reloading, count: int) -> list[Ruled]:
+    """Which rules held since the start, once the capture has that many."""
+    return facts(await each.stage.proxy.until(lambda events: len(facts(events, Ruled)) >= count), Ruled)
+
+
 async def said(both: Opened, text: str) -> tuple[str, str]:
     """What each side gets when both say this."""
     both.client.received.clear()
@@ -98,7 +103,7 @@ async def test_a_changed_file_reaches_open_connections(tmp_path: Path, path: str
         assert (await each.next_event()).rules == ()
         for both in (before, secret, after):
             assert await said(both, "hi") == ("hi", "hi")
-        ruled = facts(each.stage.proxy.events(), Ruled)
+        ruled = await ruled_facts(each, 4)
         assert [fact.rules for fact in ruled] == [["mark"], ["mark"], ["mark", "other"], []]
 
 
@@ -138,7 +143,7 @@ async def test_a_bad_file_keeps_the_old_rules(tmp_path: Path) -> None:
         stderr = each.stage.proxy.stderr
         assert stderr.count("the rules stay as they were") == 1  # the command tells its own user
         assert stderr.count("the rules were loaded anew") == 1
-        errors = [fact.error for fact in facts(each.stage.proxy.events(), Ruled)]
+        errors = [fact.error for fact in await ruled_facts(each, 4)]
         assert [bool(error) for error in errors] == [False, True, True, False]
 
 
@@ -168,7 +173,7 @@ async def test_rules_are_switched_by_command(tmp_path: Path) -> None:
         assert await said(both, "hi") == ("hi", "hi")
         assert (await wsinspect("ctl", "rules", "on", "mark", "--proxy", each.pid)).code == 0
         assert await said(both, "hi") == ("hi one", "hi one")
-        assert facts(each.stage.proxy.events(), Ruled)[1].off == ["mark"]
+        assert (await ruled_facts(each, 2))[1].off == ["mark"]
         wrong = await wsinspect("ctl", "rules", "on", "marc", "--proxy", each.pid)
         assert wrong.code == 2
         assert "did you mean mark?" in wrong.err
