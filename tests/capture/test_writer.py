@@ -217,7 +217,7 @@ def test_there_is_no_rest_in_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_flood_ends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a gigabyte a second a rest of 20 ms filled a third of the queue."""
+    """At a gigabyte a second 20 MB came in a rest of 20 ms."""
     capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
     disk.go.set()
     wait_until(lambda: capture.path.stat().st_size > len(MAGIC))
@@ -225,6 +225,27 @@ def test_a_flood_ends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for number in range(16):
         capture.append(Read(1, Side.CLIENT, 9, data, number * len(data), 1, 1 << 30))
     wait_until(lambda: capture.queue_bytes < 2 * writer.WORTH_A_WRITE)
+    capture.close()
+
+
+def test_a_flood_does_not_wake_a_writer_that_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asked the disk again for each MiB, and then waited the longer for room."""
+
+    def full(fd: int, chunks: list[bytes]) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wsinspect.capture.disk.os.writev", full)
+    capture = Writer(tmp_path / "a.wscap")
+    wait_until(lambda: capture._scribe.held)
+    with monkeypatch.context() as patch:
+        woken: list[Writer] = []
+        patch.setattr(Writer, "_rouse", woken.append)
+        for number in range(4):
+            data = bytes(writer.WORTH_A_WRITE)
+            capture.append(Read(1, Side.CLIENT, 9, data, number * len(data), 1, 1 << 30))
+        assert woken == []
     capture.close()
 
 

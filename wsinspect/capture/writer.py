@@ -15,8 +15,8 @@ some milliseconds later. Each batch gives up the interpreter lock twice, in the 
 floods in does not wait for the end of a nap: the relay wakes the writer for each MiB.
 
 While the writer has the interpreter the relay waits. So the relay itself makes the records of small reads,
-once they are on their way and nobody waits for it (half a microsecond each): of the hundreds in a batch,
-which showed in the slowest messages, few are left to the writer. Of large reads the writer makes them.
+once they are on their way and nobody waits for it (half a microsecond each). A batch has hundreds, which
+showed in the slowest messages; few are left to the writer. Of large reads the writer makes them.
 
 A full queue (a slow disk, or none) drops reads, never facts, and merges what it dropped into one gap for each
 direction, which is written as soon as half of the queue is free again. With `throttle` the relay is told to
@@ -210,7 +210,7 @@ class Writer:
             if self._pending or self._closing or queued - self._written > self._brim:
                 return False
             self._clear_to = min(queued + self._worth, self._written + self._brim, self._mark_at - 1)
-        if queued - self._written >= self._worth:
+        if queued - self._written >= self._worth and not self._scribe.held:
             self._rouse()
         return True
 
@@ -267,7 +267,7 @@ class Writer:
 
     def _hold_back(self) -> None:
         """Tell the relay to stop reading; not where no place takes the records, for that may last."""
-        if self.on_full is not None and not self._scribe.held:
+        if self.on_full is not None:
             self.full = True
             self.on_full()
 
