@@ -44,11 +44,9 @@ async def told[T](proxy: RunningProxy, target: str, kind: type[T]) -> list[T]:
     """Facts of the connection with this target, in whatever form it was asked for, once it has ended."""
 
     def of_target(events: list[Event]) -> list[Fact]:
-        told = [event for event in events if isinstance(event, FactEvent)]
-        conns = {
-            each.conn for each in told if isinstance(each.fact, Requested) and target in each.fact.target
-        }
-        return [each.fact for each in told if each.conn in conns]
+        all_facts = [(event.conn, event.fact) for event in events if isinstance(event, FactEvent)]
+        conns = {conn for conn, fact in all_facts if isinstance(fact, Requested) and target in fact.target}
+        return [fact for conn, fact in all_facts if conn in conns]
 
     events = await proxy.until(lambda events: any(isinstance(each, Closed) for each in of_target(events)))
     return [each for each in of_target(events) if isinstance(each, kind)]
