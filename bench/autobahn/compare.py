@@ -1,7 +1,7 @@
 """Straight runs, a run through the proxy, and more of both for the cases that differ.
 
 The further straight runs have one processor for both programs: octets that are sent one by one then arrive in
-bunches, as they do behind anything that takes processor time. What differs by that alone is no change.
+bunches without any proxy. What differs by that alone counts as flapping.
 """
 
 from __future__ import annotations
