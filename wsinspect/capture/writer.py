@@ -267,7 +267,7 @@ class Writer:
 
     def _hold_back(self) -> None:
         """Tell the relay to stop reading; not where no place takes the records, for that may last."""
-        if self.on_full is not None:
+        if self.on_full is not None and not self._scribe.held:
             self.full = True
             self.on_full()
 
