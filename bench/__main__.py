@@ -108,12 +108,11 @@ def one(
 ) -> None:
     """One row of one proxy; the next one follows when it rests."""
     try:
-        dropped = proxy.dropped_reads()
         if proxy.capture is not None:
             touch_memory(proxy.capture.parent)
         result = measure(row, proxy, duration_s=duration_s)
         if row.measure != "lag_ms":  # which kills the proxy
-            result.dropped = proxy.dropped_reads() - dropped
+            result.dropped = proxy.newly_dropped()
     except (BenchError, ProxyUnreachable) as error:
         print(f"bench: {error}", file=sys.stderr)
         return

@@ -41,6 +41,8 @@ class Proxy:
     """What wsinspect writes."""
     ruled: bool = False
     """It runs with rules."""
+    dropped: int = 0
+    """Reads that its capture lacked when it was asked last."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,12 +54,14 @@ class Proxy:
         if self.process is not None:
             self.process.stop()
 
-    def dropped_reads(self) -> int:
-        """Reads that wsinspect says its capture lacks so far. Raises ProxyUnreachable where it has gone."""
+    def newly_dropped(self) -> int:
+        """Reads that wsinspect's capture lacks since it was asked last. Raises ProxyUnreachable."""
         if self.capture is None or self.process is None:
             return 0
+        before = self.dropped
         with ControlClient(self.process.pid) as control:
-            return control.status().gaps
+            self.dropped = control.status().gaps
+        return self.dropped - before
 
 
 def available() -> list[str]:
