@@ -6,13 +6,19 @@ from wsinspect.proxy.read_size import FIRST, LEAST, MOST, WANTED_NS, ReadSize
 
 
 class Transport(asyncio.Transport):
-    max_size = MOST
+    max_size = 256 << 10
 
 
 def test_asyncios_transports_have_a_size_to_set() -> None:
     from asyncio.selector_events import _SelectorTransport  # type: ignore[attr-defined]
 
-    assert _SelectorTransport.max_size == MOST
+    assert isinstance(_SelectorTransport.max_size, int)
+
+
+def test_what_nobody_looks_into_is_read_in_large_parts() -> None:
+    transport = Transport()
+    ReadSize(transport)
+    assert transport.max_size == MOST
 
 
 def test_the_size_follows_what_a_read_costs() -> None:

@@ -1,7 +1,7 @@
-"""How much one read takes from a socket whose messages rules look into: what is done in a few milliseconds.
+"""How much one read takes from a socket; where rules look into messages, what is done in a few milliseconds.
 
-asyncio reads 256 KiB at once, which may hold 30,000 small compressed messages; until all had their verdict,
-every other connection waited 3.5 s [measured]. Large messages cost little by the byte, and keep large reads.
+256 KiB may hold 30,000 small compressed messages; until all had their verdict, every other connection
+waited 3.5 s [measured]. Large messages cost little by the byte, and keep large reads.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import asyncio
 
 LEAST = 4 << 10
 FIRST = 16 << 10
-MOST = 256 << 10
-"""asyncio's own, and that of directions which nobody looks into."""
+MOST = 512 << 10
+"""That of directions which nobody looks into. With it 1 MiB echoes are 10 to 20 % faster than with asyncio's
+256 KiB, and not slower than with 1 MiB [measured]."""
 
 WANTED_NS = 10_000_000
 """What the verdicts of one read may take; other connections wait for several such in a row."""
@@ -25,7 +26,7 @@ class ReadSize:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._known = hasattr(transport, "max_size")
-        self.nbytes = MOST
+        self._set(MOST)
 
     def inspected(self, on: bool) -> None:
         """Rules look into what is read, or do not any more."""
