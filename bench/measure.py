@@ -14,7 +14,7 @@ from typing import Any
 from bench import messages
 from bench.proxies import Proxy
 from bench.rows import Row
-from bench.tools import BenchError, build
+from bench.tools import BenchError, build, touch_memory
 from wsinspect.capture.reader import Reader
 from wsinspect.model import Read, Side
 
@@ -106,6 +106,8 @@ def _warm_up(row: Row, proxy: Proxy, words: list[str]) -> None:
         client.communicate(timeout=LIMIT_S)
     finally:
         client.kill()
+    if proxy.capture is not None:
+        touch_memory(proxy.capture.parent)
 
 
 def _value(row: Row, end: dict[str, Any], rss_kb: float) -> float:
