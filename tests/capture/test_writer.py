@@ -7,7 +7,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -247,6 +249,61 @@ def test_a_flood_does_not_wake_a_writer_that_waits_for_the_disk(
             capture.append(Read(1, Side.CLIENT, 9, data, number * len(data), 1, 1 << 30))
         assert woken == []
     capture.close()
+
+
+def mebibytes(count: int) -> list[Read]:
+    data = bytes(1 << 20)
+    return [Read(1, Side.CLIENT, 9, data, number << 20, 1, 1 << 30) for number in range(count)]
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_the_relay_rests_where_the_writer_falls_behind_and_gets_on(
+    stuck: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took the processor that the writer lacked, and a flood was dropped that the disk had taken."""
+    capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
+    disk.go.set()
+    wait_until(lambda: capture._written > 0)
+    disk.go.clear()
+    rests: list[float] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "time", SimpleNamespace(monotonic=time.monotonic, sleep=rests.append))
+        if stuck:
+            patch.setattr(writer, "STUCK_S", 0)
+        for read in mebibytes(100):
+            capture.append(read)
+    if stuck:
+        assert rests == []
+    else:
+        assert 60 <= len(rests) <= 70, "one for each MiB beyond a quarter of the queue"
+        assert rests == sorted(rests)
+        assert 0.001 <= rests[0] < rests[-1] <= writer.REST_S
+    disk.go.set()
+    capture.close()
+    assert capture.gaps == 0
+
+
+def test_a_full_queue_has_room_again_before_all_of_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was one batch, and what came meanwhile was dropped."""
+    capture, disk = resting_for_an_hour(tmp_path, monkeypatch)
+    batches: list[int] = []
+    real = capture._scribe.write
+
+    def write(entries: Sequence[scribe.Entry]) -> int:
+        done = real(entries)
+        batches.append(done)
+        return done
+
+    for read in mebibytes(40):
+        capture.append(read)
+    monkeypatch.setattr(capture._scribe, "write", write)
+    disk.go.set()
+    wait_until(lambda: capture.queue_bytes == 0)
+    capture.close()
+    assert sum(batches) > 40 << 20
+    assert max(batches) < 6 << 20
 
 
 def test_a_flood_of_facts_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
