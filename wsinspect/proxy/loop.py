@@ -65,20 +65,17 @@ class _StraightSelector(selectors.DefaultSelector):
         ready = []
         wait_s = -1 if timeout is None else max(timeout, 0)
         for fd, event in self._epoll.poll(wait_s, _EVENTS_A_TURN):
-            if event == select.EPOLLIN and fd in straight and _read(fd, straight):
-                continue
+            if event == select.EPOLLIN and fd in straight:
+                try:
+                    if straight[fd]():
+                        continue
+                except Exception:  # it would end the loop: the transport goes on, whose callbacks may raise
+                    logger.exception("fault in a straight reader")
+                    del straight[fd]
+                    continue
             if (key := self._keys.get(fd)) is None:
                 continue
             readable = event & ~select.EPOLLOUT and selectors.EVENT_READ
             writable = event & ~select.EPOLLIN and selectors.EVENT_WRITE
             ready.append((key, (readable | writable) & key.events))
         return ready
-
-
-def _read(fd: int, straight: dict[int, Reader]) -> bool:
-    try:
-        return straight[fd]()
-    except Exception:  # it would end the loop: the transport goes on, whose callbacks may raise
-        logger.exception("fault in a straight reader")
-        del straight[fd]
-        return True
