@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.proxy.running import PROGRAM, TIMEOUT_S
+from tests.proxy.running import PROGRAM, TIMEOUT_S, close_read
 
 type Line = dict[str, Any]
 
@@ -116,12 +116,9 @@ class Background:
         try:
             return self.process.wait(TIMEOUT_S)
         finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-            self._reading.join(TIMEOUT_S)
-            if self.process.stdout is not None:
-                self.process.stdout.close()
+            self.process.kill()
+            self.process.wait()
+            close_read(self.process.stdout, self._reading)
 
     def __enter__(self) -> Background:
         return self

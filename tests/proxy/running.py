@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from wsinspect.capture.reader import Reader
 from wsinspect.capture.timeline import Event, FactEvent, Timeline
@@ -23,6 +24,18 @@ from wsinspect.model import Closed, Failed, Requested
 
 TIMEOUT_S = 20.0
 PROGRAM = [sys.executable, "-m", "wsinspect"]
+
+
+def close_read(pipe: IO[str] | None, reading: threading.Thread) -> None:
+    """Close the pipe of a process that has ended, and that a thread has read to its end.
+
+    Where a process that was left behind still holds it, `close` would wait for that thread, and no signal
+    ends such a wait: the test fails instead.
+    """
+    reading.join(TIMEOUT_S)
+    assert not reading.is_alive(), "a process that was left behind holds the pipe"
+    assert pipe is not None
+    pipe.close()
 
 
 class RunningProxy:
@@ -77,11 +90,12 @@ class RunningProxy:
         """End it, and its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(TIMEOUT_S)
-        self._reading.join(TIMEOUT_S)
-        if self.process.stderr is not None:
-            self.process.stderr.close()
-        return code
+        try:
+            return self.process.wait(TIMEOUT_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            close_read(self.process.stderr, self._reading)
 
     def events(self, target: str | None = None) -> list[Event]:
         """What a reader of the capture sees so far; of the connections to `target` alone, if given."""

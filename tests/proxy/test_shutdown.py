@@ -171,6 +171,19 @@ async def test_a_stop_ends_live_connections_with_fin_and_says_where_they_stood(o
         assert len(facts(stage.proxy.events(both.target), Closed)) == 1, both.target
 
 
+@pytest.mark.slow
+async def test_a_stop_amid_a_request_says_the_summary_last(own_stage: Stage) -> None:
+    """asyncio printed a traceback of the cancelled handler behind it [Python 3.12.1]."""
+    stage = own_stage
+    server = await stage.server(False).start()
+    client = await stage.client(False, server_tls=False)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await (await server.accepted()).take_head()
+    assert await asyncio.to_thread(stage.proxy.stop) == 0
+    assert "capture" in stage.proxy.stderr.splitlines()[-1], stage.proxy.stderr
+    assert "Traceback" not in stage.proxy.stderr
+
+
 async def test_a_close_handshake_that_never_completes_is_left_alone(stage: Stage) -> None:
     """Nobody answers the Close, and no timer of ours does either; data behind it passes, as it came."""
     both = await open_through(stage, client_tls=False, server_tls=False)

@@ -122,6 +122,7 @@ class _Proxy:
 
     async def run(self) -> int:
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(_report)  # for what comes after mitmproxy's own
         started = _Started()
         master = self._master(started)
         for number in STOP_SIGNALS:  # not by the loop, which would put the defaults back before we are done
@@ -305,6 +306,12 @@ class _Started:
 
     def running(self) -> None:
         self.event.set()
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Connections that our own end cancels are no fault; Python 3.12.1 prints a traceback of each."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 def _silence_mitmproxy(verbose: int) -> None:
