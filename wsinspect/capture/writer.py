@@ -233,7 +233,7 @@ class Writer:
         if self._written != self._progress[0]:
             self._progress = self._written, now
         if now - self._progress[1] < STUCK_S:
-            time.sleep(REST_S * waiting / self._limit)
+            time.sleep(REST_S * min(waiting / self._limit, 1))
 
     def _rouse(self) -> None:
         self._sleeping = False
