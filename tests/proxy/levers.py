@@ -1,6 +1,6 @@
 """A script for `wsinspect proxy -s`: what a test asks for by a path is done, and answered as JSON.
 
-/levers/state           live relays, mitmproxy's connections, descriptors and tasks by name, hooks that ran
+/levers/state           live relays, mitmproxy's connections, descriptors, timers, tasks; hooks that ran
 /levers/kill?TARGET     flow.kill() on the connection to that target
 /levers/inject?TARGET   the command inject.websocket, to the client, text "pulled"
 """
@@ -39,6 +39,7 @@ def _state(_: str) -> dict[str, Any]:
         "handlers": len(handlers),
         "fds": len(os.listdir("/proc/self/fd")),
         "tasks": len(tasks),
+        "timers": sum(not timer.cancelled() for timer in asyncio.get_running_loop()._scheduled),
         "hooks": hooks,
         "open": Counter(_targets()),
         "names": sorted(task.get_name() for task in tasks)[:40],

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 
 import pytest
 
@@ -55,6 +55,17 @@ async def heard_on(sock: socket.socket) -> Heard:
     return protocol
 
 
+def paused(transport: asyncio.Transport) -> None:
+    transport.pause_reading()
+
+
+def paused_with_a_full_buffer(transport: asyncio.Transport) -> None:
+    """The socket stays registered, for writing."""
+    transport.write(bytes(1 << 20))
+    assert transport.get_write_buffer_size()
+    transport.pause_reading()
+
+
 def test_a_straight_reader_reads_and_the_transport_hears_the_end(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
@@ -86,7 +97,10 @@ def test_a_straight_reader_reads_and_the_transport_hears_the_end(
     run(main())
 
 
-def test_a_paused_transport_pauses_the_straight_reader_too(pair: tuple[socket.socket, socket.socket]) -> None:
+@pytest.mark.parametrize("pause", [paused, paused_with_a_full_buffer])
+def test_a_paused_transport_takes_the_straight_reader_away(
+    pause: Callable[[asyncio.Transport], None], pair: tuple[socket.socket, socket.socket]
+) -> None:
     ours, theirs = pair
 
     async def main() -> None:
@@ -100,15 +114,17 @@ def test_a_paused_transport_pauses_the_straight_reader_too(pair: tuple[socket.so
             return True
 
         straight_readers()[ours.fileno()] = reader
-        protocol.transport.pause_reading()
+        pause(protocol.transport)
+        assert straight_readers() == {}
         theirs.send(b"later")
         for _ in range(5):
             await asyncio.sleep(0)
         assert called == []
+        straight_readers()[ours.fileno()] = reader
         protocol.transport.resume_reading()
         await asyncio.wait_for(came.wait(), 5)
         assert called == [5]
-        protocol.transport.close()
+        protocol.transport.abort()
 
     run(main())
 

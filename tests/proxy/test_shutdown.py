@@ -47,12 +47,12 @@ async def nothing_left(
     def is_clean() -> bool:
         if state["handlers"] > 1 or state["live"] or state["attempts"]:
             return False
-        return before is None or all(state[name] <= before[name] for name in ("fds", "tasks"))
+        return before is None or all(state[name] <= before[name] for name in ("fds", "tasks", "timers"))
 
     state = await pull(stage, "state")
     least, end, pause_s = math.inf, 0.0, 0.02
     while not is_clean():
-        there = sum(state[name] for name in ("handlers", "live", "attempts", "fds", "tasks"))
+        there = sum(state[name] for name in ("handlers", "live", "attempts", "fds", "tasks", "timers"))
         if there < least:
             least, end = there, time.monotonic() + limit_s
         if time.monotonic() > end:

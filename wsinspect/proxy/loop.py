@@ -18,6 +18,10 @@ import select
 import selectors
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ _EVENTS_A_TURN = 256
 
 
 class StraightLoop(asyncio.SelectorEventLoop):
-    """Linux only. A reader in `straight` is called while its transport is registered for reading."""
+    """Linux only. A reader in `straight` is called as long as its socket stays registered for reading."""
 
     def __init__(self) -> None:
         self.straight: dict[int, Reader] = {}
@@ -58,6 +62,17 @@ class _StraightSelector(selectors.DefaultSelector):
     def close(self) -> None:
         self._epoll.close()
         super().close()
+
+    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        key = super().unregister(fileobj)
+        self._straight.pop(key.fd, None)
+        return key
+
+    def modify(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = super().modify(fileobj, events, data)
+        if not events & selectors.EVENT_READ:
+            self._straight.pop(key.fd, None)
+        return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """As `EpollSelector.select`, without the events that a straight reader took."""
