@@ -111,6 +111,8 @@ def _command(name: str, port: int, upstream: int, *, tls: bool, capture: Path) -
             return [str(MITMDUMP), *words, "--set", "flow_detail=0", "--set", "termlog_verbosity=error"]
         case "relay":
             return [PYTHON, str(HERE / "baselines" / "relay.py"), str(port), str(upstream)]
+        case "late":
+            return [PYTHON, str(HERE / "autobahn" / "late.py"), str(port), str(upstream)]
         case "haproxy":
             config = BUILD / "haproxy.cfg"
             bind, verify = (f"ssl crt {both}", "ssl verify none") if tls else ("", "")

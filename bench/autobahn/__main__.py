@@ -17,7 +17,6 @@ from bench.autobahn.compare import MORE_RUNS, STRAIGHT_RUNS, compare
 from bench.autobahn.report import Row
 from bench.autobahn.suite import Suite, find_wstest, versions
 from bench.tools import BUILD, BenchError
-from wsinspect.model import Side
 
 PAGE = Path(__file__).parents[2] / "docs" / "autobahn.md"
 MARKS = ("<!-- table begins -->", "<!-- table ends -->")
@@ -76,9 +75,6 @@ def run(options: argparse.Namespace, wstest: Path) -> list[Row]:
     rows = []
     for word, side in report.SIDES.items():
         if options.wstest_is not in (None, word):
-            continue
-        if options.proxy == "relay" and side is Side.SERVER:
-            print(f"wstest as {word}: left out, it refuses the Host that a relay leaves", file=sys.stderr)
             continue
         row = Row(
             proxy=options.proxy, cases=groups, plays=word, tls=options.tls, straight_runs=options.straight

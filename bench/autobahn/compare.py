@@ -1,7 +1,8 @@
 """Straight runs, a run through the proxy, and more of both for the cases that differ.
 
-The further straight runs have one processor for both programs: octets that are sent one by one then arrive in
-bunches without any proxy. What differs by that alone counts as flapping.
+The further runs without the proxy go through a relay that changes no byte, but is late: octets that are sent
+one by one then arrive in bunches, as they do behind any proxy that has a handshake to work on. What differs
+by that alone counts as flapping.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from bench.autobahn.suite import Suite
 from bench.autobahn.verdicts import Comparison, Outcome, Verdicts, in_order
 from bench.tools import BenchError
 
+LATE = "late"
 STRAIGHT_RUNS = 2
 MORE_RUNS = 8
 
@@ -36,17 +38,15 @@ def compare(
         differing = in_order(comparison.named(Outcome.CHANGED))
         if not differing:
             break
-        tell(f"again, straight on one processor and through {proxy}: {' '.join(differing)}")
-        comparison.add_straight(_straight(suite, differing, comparison, one_processor=True))
+        tell(f"again, late and through {proxy}: {' '.join(differing)}")
+        comparison.add_straight(_straight(suite, differing, comparison, LATE))
         comparison.add_proxied(suite.run(differing, proxy), differing)
     return comparison
 
 
-def _straight(
-    suite: Suite, cases: Sequence[str], before: Comparison, *, one_processor: bool = False
-) -> Verdicts:
+def _straight(suite: Suite, cases: Sequence[str], before: Comparison, way: str | None = None) -> Verdicts:
     """Without a proxy each case has a verdict, or the comparison is worth nothing."""
-    verdicts = suite.run(cases, None, one_processor=one_processor)
+    verdicts = suite.run(cases, way)
     asked = {case for case in cases if "*" not in case}
     known = set(before.cases) if asked != set(cases) else asked
     if missing := in_order(known - set(verdicts)):

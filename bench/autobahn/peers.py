@@ -1,7 +1,8 @@
 """The peers that the suite tests: an echo server and an echo client, both of the `websockets` library.
 
 Compression is offered and taken with whatever parameters the suite asks for (groups 12 and 13).
-As a program: `peers.py PORT [CERT KEY]` is the echo server, `peers.py URL AGENT` the client.
+As a program: `peers.py PORT [CERT KEY]` is the echo server, `peers.py URL AGENT PORT` the client, which
+connects to that port.
 """
 
 from __future__ import annotations
@@ -48,8 +49,10 @@ async def echo_server(port: int, context: ssl.SSLContext | None) -> None:
 class EchoClient:
     """Runs the cases of a fuzzing server one by one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, port: int) -> None:
+        """`port`: where to connect, whatever the URL says (a relay leaves the Host as it is)."""
         self._base = url
+        self._port = port
         self._context = _unverified() if url.startswith("wss:") else None
 
     async def run(self, agent: str) -> None:
@@ -73,6 +76,8 @@ class EchoClient:
     def _connect(self, path: str) -> connect:
         return connect(
             self._base + path,
+            host="127.0.0.1",
+            port=self._port,
             ssl=self._context,
             proxy=None,
             compression=None,
@@ -94,7 +99,8 @@ def _unverified() -> ssl.SSLContext:
 def main() -> None:
     first, *more = sys.argv[1:]
     if "://" in first:
-        asyncio.run(EchoClient(first).run(*more))
+        agent, port = more
+        asyncio.run(EchoClient(first, int(port)).run(agent))
         return
     context = None
     if more:

@@ -7,10 +7,9 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ PEER_ENV = {"WEBSOCKETS_MAX_FRAGMENTS": "100000"}
 """Cases 9.3.1 and 9.4.1 send a message in 65,536 fragments; the library takes 4,096 unless told."""
 STALL_S = 600
 """A run whose log stands still for so long is ended. The suite's own limit for a case is 480 s."""
+RELAYS = ("relay", "late")
+"""They leave the Host as it is, which wstest as a server compares with its own port."""
 AGENT = "peer"
 """By this name the suite files its verdicts."""
 
@@ -57,15 +58,14 @@ class Suite:
     """The side that is wstest's; the other is our echo peer's."""
     tls: bool = False
 
-    def run(self, cases: Sequence[str], proxy: str | None, *, one_processor: bool = False) -> Verdicts:
+    def run(self, cases: Sequence[str], proxy: str | None) -> Verdicts:
         """The verdicts on `cases` (ids or patterns such as `4.1.*`), straight or through the proxy of that
-        name in bench.proxies. `one_processor`: for all programs together. Raises BenchError."""
+        name in bench.proxies. Raises BenchError."""
         out = self.folder / "report"
         shutil.rmtree(out, ignore_errors=True)
         run = self._as_client if self.plays is Side.CLIENT else self._as_server
         spec = {"outdir": str(out), "cases": list(cases), "exclude-cases": [], "exclude-agent-cases": {}}
-        with _on_one_processor() if one_processor else nullcontext():
-            run(spec, proxy)
+        run(spec, proxy)
         try:
             report = json.loads((out / "index.json").read_text())
         except FileNotFoundError:
@@ -94,10 +94,12 @@ class Suite:
             spec["cert"], spec["key"] = (str(path) for path in certificate()[:2])
         with self._start_wstest("fuzzingserver", spec, "-u", "0") as fuzzer:
             fuzzer.listens(port)
-            with self._proxy(proxy, port) as front, self._start_peer(self._url(front.port), AGENT) as client:
-                _wait(client, fuzzer)
-                if client.child.returncode:
-                    raise BenchError(f"the fuzzing server cannot be asked: {client.tail()}")
+            with self._proxy(proxy, port) as front:
+                url = self._url(port if proxy in RELAYS else front.port)
+                with self._start_peer(url, AGENT, str(front.port)) as client:
+                    _wait(client, fuzzer)
+                    if client.child.returncode:
+                        raise BenchError(f"the fuzzing server cannot be asked: {client.tail()}")
 
     @contextmanager
     def _proxy(self, name: str | None, upstream: int) -> Iterator[proxies.Proxy]:
@@ -124,20 +126,6 @@ class Suite:
 
     def _log_tail(self) -> str:
         return (self.folder / "wstest.log").read_text(errors="replace")[-500:]
-
-
-@contextmanager
-def _on_one_processor() -> Iterator[None]:
-    """For this process and what it starts; no other than before where the platform does not say."""
-    if sys.platform != "linux":
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _wait(child: Process, fuzzer: Process) -> None:
