@@ -16,6 +16,7 @@ from wsinspect.decode.jsonvalue import scan
 __all__ = ["splice"]
 
 _COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
+_SPACES = frozenset(" \t\n\r")
 _MOST = 16
 """Changes: each is a search of the text."""
 _NOTHING: Any = object()
@@ -37,11 +38,16 @@ def splice(text: str, tree: Any, old: Any) -> str | None:
             return None
         try:
             written = _write(value)
-            written.encode()
+            if not written.isascii():
+                written.encode()
         except ValueError:  # infinity, or half a surrogate pair
             return None
-        pieces.append((*place, written))
-    for start, end, written in sorted(pieces, reverse=True):
+        start, end = place
+        if len(changes) == 1:
+            return f"{text[:start]}{written}{text[end:]}"
+        pieces.append((start, end, written))
+    pieces.sort(reverse=True)
+    for start, end, written in pieces:
         text = text[:start] + written + text[end:]
     return text
 
@@ -50,8 +56,9 @@ def _differ_in(tree: Any, old: Any, changes: list[_Change]) -> bool:
     """Note where both differ. False where that is in more than the scalars at names."""
     if not isinstance(tree, dict) or not isinstance(old, dict) or len(tree) != len(old):
         return False
+    find = old.get
     for name, value in tree.items():
-        was = old.get(name, _NOTHING)
+        was = find(name, _NOTHING)
         if value is was:
             continue
         if was is _NOTHING:
@@ -70,8 +77,11 @@ def _place(text: str, name: str) -> tuple[int, int] | None:
     at = text.find(quoted)
     if at < 0 or text.find(quoted, at + 1) >= 0:
         return None
-    colon = _COLON.match(text, at + len(quoted))
-    if colon is None:
+    start = at + len(quoted)
+    if text[start : start + 1] == ":" and text[start + 1 : start + 2] not in _SPACES:
+        start += 1
+    elif colon := _COLON.match(text, start):
+        start = colon.end()
+    else:
         return None
-    start = colon.end()
     return start, scan(text, start)[1]
