@@ -161,6 +161,19 @@ async def test_a_kill_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(temporary.iterdir()) == []
 
 
+async def test_a_kill_as_soon_as_the_program_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program lived on: who ran it had not yet said which process it was."""
+    temporary, ended, capture = tmp_path / "t", tmp_path / "ended", tmp_path / "a.wscap"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    script = f"trap 'touch {ended}; exit' TERM; kill -KILL $PPID; while :; do sleep 0.05; done"
+    with Background([*PROGRAM, "exec", "-w", str(capture), "--", "sh", "-c", script]) as background:
+        await until(lambda: background.process.poll() is not None)
+        await until(ended.exists)
+    await until(lambda: not is_being_written(capture))
+    assert list(temporary.iterdir()) == []
+
+
 async def test_a_program_ended_by_a_signal(tmp_path: Path) -> None:
     words = ["-q", "-w", str(tmp_path / "a.wscap"), "--", "sh", "-c", "kill -KILL $$"]
     done = await wsinspect("exec", *words)

@@ -101,9 +101,13 @@ def test_nothing_is_left_of_a_browser(tmp_path: Path) -> None:
         started = time.monotonic()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("wsinspect.entry.running.END_S", 0.2)
-            with running(
-                Path("/bin/sh"), ["-c", script, "sh", str(folder / "up")], folder, dict(os.environ)
-            ) as browser:
+            words, group = ["-c", script, "sh", str(folder / "up")], tmp_path / "group"
+
+            def begin(number: int) -> None:
+                group.write_text(str(number))
+
+            with running(Path("/bin/sh"), words, folder, dict(os.environ), begin) as browser:
+                assert group.read_text() == str(browser.process.pid)
                 assert browser.wait(0) is None
                 while not (folder / "up").exists():
                     assert time.monotonic() < started + 20
@@ -120,7 +124,7 @@ def test_nothing_is_left_of_a_browser(tmp_path: Path) -> None:
 def test_a_browser_that_cannot_be_started(tmp_path: Path) -> None:
     with (
         pytest.raises(Unavailable, match="cannot start"),
-        running(tmp_path / "none", [], tmp_path, {}),
+        running(tmp_path / "none", [], tmp_path, {}, begin=lambda group: None),
     ):
         pass
 

@@ -111,8 +111,11 @@ def _browse(
         launched.bequeath(Will(str(folder)))
         words = _prepared(args, found, settings, launched, folder)
         words += [*args.browser_arg, page]
-        with running(found.executable, words, folder, os.environ | firefox.ENVIRONMENT) as browser:
-            launched.bequeath(Will(str(folder), -browser.process.pid, force=True))
+
+        def begin(group: int) -> None:
+            launched.bequeath(Will(str(folder), -group, force=True))
+
+        with running(found.executable, words, folder, os.environ | firefox.ENVIRONMENT, begin) as browser:
             if args.headless:
                 say(f"{found.browser} runs through {_listening(launched)}")
                 code = browser.wait(args.duration)

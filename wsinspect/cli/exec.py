@@ -79,12 +79,16 @@ def _run(program: str, words: list[str], settings: ProxySettings, signals: Signa
     with own_proxy(settings) as launched, tempfile.TemporaryDirectory(prefix="wsinspect-exec-") as folder:
         launched.bequeath(Will(folder))
         environment = _environment(launched, settings, Path(folder))
+
+        def begin() -> None:
+            launched.bequeath(Will(folder, os.getpid()))
+
         try:
-            child = subprocess.Popen(words, executable=program, env=environment)
+            # The child says that it is there before it is the program: we may be killed before we could.
+            child = subprocess.Popen(words, executable=program, env=environment, preexec_fn=begin)
         except OSError as error:
             raise CannotStart(f"cannot start {words[0]}: {error.strerror}", NOT_STARTED) from None
         signals.pass_to(child)
-        launched.bequeath(Will(folder, child.pid))
         code = child.wait()
         signals.hold_off()
     return SIGNALLED - code if code < 0 else code

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +63,15 @@ def profile_folder(parent: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def running(
-    executable: Path, arguments: list[str], folder: Path, environment: dict[str, str]
+    executable: Path,
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    begin: Callable[[int], None],
 ) -> Iterator[RunningBrowser]:
     """Start the browser in a session of its own; it ends with the block. Raises Unavailable.
 
+    `begin`: called by the new process with its id, before it is the browser: we may be killed at any time.
     What it puts into the temporary folder goes with its profile: Chromium leaves that there when it is ended.
     """
     if len(os.fsencode(folder)) <= _LONGEST_TMPDIR:
@@ -81,6 +86,7 @@ def running(
                 stderr=out,
                 start_new_session=True,  # Ctrl-C is ours: we end it in good order
                 env=environment,
+                preexec_fn=lambda: begin(os.getpid()),
             )
     except OSError as error:
         raise Unavailable(f"cannot start {executable}: {error.strerror}") from error
