@@ -70,7 +70,7 @@ class Talk:
         number = self._number.get((conn, side), 1)
         fields: dict[str, Any] = {
             "opcode": 1,
-            "hits": [RuleHit(rule=rule, did=[did] if did else [])],
+            "hits": [RuleHit(rule=rule, did=(did,) if did else ())],
         } | values
         self.fact(conn, Judged(side=side, first_frame=number, last_frame=number, outcome=outcome, **fields))
         return number, number
@@ -111,7 +111,7 @@ def ruled_session(*, held: bool = True) -> list[Record]:
     talk.fact(
         1,
         Judged(
-            side=C, outcome=Outcome.CHANGED, hits=[RuleHit(rule="who-asks", did=["set header X-Seen to 1"])]
+            side=C, outcome=Outcome.CHANGED, hits=[RuleHit(rule="who-asks", did=("set header X-Seen to 1",))]
         ),
     )
     talk.open(2, "/chat")

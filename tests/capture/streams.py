@@ -139,7 +139,7 @@ def _verdict(rng: random.Random, event: MessageEvent | FrameEvent) -> Judged:
         last_frame=last,
         opcode=event.frame.opcode if is_frame else event.message.opcode,
         outcome=rng.choice([Outcome.PASSED, Outcome.DROPPED] + [Outcome.CHANGED] * (not is_frame)),
-        hits=[RuleHit(rule=rng.choice(["a", "b"]), did=[f"did {first} to {last}"])],
+        hits=[RuleHit(rule=rng.choice(["a", "b"]), did=(f"did {first} to {last}",))],
         delay_ms=rng.choice([0.0, 20.0]),
     )
 

@@ -91,7 +91,9 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
         first_frame=u64,
         last_frame=u64,
         outcome=st.sampled_from(Outcome),
-        hits=st.lists(st.builds(RuleHit, rule=st.text(), did=st.lists(st.text(), max_size=3)), max_size=3),
+        hits=st.lists(
+            st.builds(RuleHit, rule=st.text(), did=st.lists(st.text(), max_size=3).map(tuple)), max_size=3
+        ),
         captured=st.sampled_from(["whole", "redacted", "nothing"]),
         tags=st.lists(st.text(), max_size=2),
     ),

@@ -39,7 +39,7 @@ C, S = Side.CLIENT, Side.SERVER
 def judged(
     first: int, last: int | None = None, *, rule: str = "r", did: str = "did it", **values: Any
 ) -> Judged:
-    values = {"side": C, "opcode": 1, "hits": [RuleHit(rule=rule, did=[did] if did else [])]} | values
+    values = {"side": C, "opcode": 1, "hits": [RuleHit(rule=rule, did=(did,) if did else ())]} | values
     return Judged(first_frame=first, last_frame=first if last is None else last, **values)
 
 
@@ -322,7 +322,7 @@ def test_hostile_numbers_do_no_harm(tmp_path: Path) -> None:
 def test_counts_by_rule() -> None:
     tally = RuleTally()
     tally.judged(judged(1, rule="fake", outcome=Outcome.CHANGED))
-    both = [RuleHit(rule="tag", did=[]), RuleHit(rule="drop", did=["drop it"])]
+    both = [RuleHit(rule="tag"), RuleHit(rule="drop", did=("drop it",))]
     tally.judged(judged(2, hits=both, outcome=Outcome.DROPPED))
     tally.judged(judged(3, rule="slow", delay_ms=5.0))
     tally.judged(judged(4, rule="fake", outcome=Outcome.DROPPED, shadow=True))

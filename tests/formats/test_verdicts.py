@@ -18,7 +18,7 @@ from wsinspect.model import Judged, Message, Opcode, Outcome, Released, Ruled, R
 
 
 def judged(outcome: Outcome = Outcome.PASSED, *, did: str = "", rule: str = "r", **values: Any) -> Judged:
-    hits = [RuleHit(rule=rule, did=[did] if did else [])]
+    hits = [RuleHit(rule=rule, did=(did,) if did else ())]
     fields = {"side": Side.SERVER, "first_frame": 2, "last_frame": 2, "opcode": 1, "hits": hits} | values
     return Judged(outcome=outcome, **fields)
 

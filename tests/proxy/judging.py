@@ -14,13 +14,12 @@ from typing import Any
 
 from mitmproxy import ctx, http
 
-from wsinspect.model import Frame, Message, Side
+from wsinspect.model import Frame, Message, RuleHit, Side
 from wsinspect.model.plans import (
     Close,
     Cut,
     Effect,
     Fate,
-    Hit,
     Hold,
     LimitData,
     Plan,
@@ -40,7 +39,7 @@ slow.KEPT_LIMIT = 4 << 20
 
 
 def _plan(*effects: Effect, **values: Any) -> Plan:
-    return Plan((Hit("asked", ("as asked",)),), effects=effects, **values)
+    return Plan((RuleHit("asked", ("as asked",)),), effects=effects, **values)
 
 
 LINES = {

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-from wsinspect.model import Altered, Fact, Frame, Message, Opened, Requested, Side
-from wsinspect.model.plans import HandshakePlan, Hit, Reject, Watch
+from wsinspect.model import Altered, Fact, Frame, Message, Opened, Requested, RuleHit, Side
+from wsinspect.model.plans import HandshakePlan, Reject, Watch
 from wsinspect.proxy.handshakes import Handshakes
 
 REJECT = Reject(
@@ -71,7 +71,7 @@ class Planned:
         return taken
 
     def plan(self, word: str) -> HandshakePlan | None:
-        hits = (Hit(f"rule-{word}", (word,)),)
+        hits = (RuleHit(f"rule-{word}", (word,)),)
         match word:
             case "reject":
                 return HandshakePlan(hits, reject=REJECT)

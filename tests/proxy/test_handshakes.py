@@ -80,7 +80,7 @@ async def test_the_server_never_hears_of_a_rejected_request(planned: Stage, tls:
     assert failed.message.startswith("rule rule-reject answered 418")
     judged = the_judged(events)
     assert (judged.side, judged.outcome, judged.last_frame) == (Side.CLIENT, Outcome.DROPPED, 0)
-    assert judged.hits == [RuleHit(rule="rule-reject", did=["reject"])]
+    assert judged.hits == [RuleHit(rule="rule-reject", did=("reject",))]
     assert server.heard == []
 
 

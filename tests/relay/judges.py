@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wsinspect.model import Frame, Message, Side
-from wsinspect.model.plans import Hit as Hit
+from wsinspect.model import Frame, Message, RuleHit, Side
 from wsinspect.model.plans import Plan, Watch
 
 type Verdict = Plan | None | Callable[[bytes], Plan | None]
@@ -14,7 +13,7 @@ type Verdict = Plan | None | Callable[[bytes], Plan | None]
 
 def plan(rule: str = "r", did: str = "do it", **values: Any) -> Plan:
     """What one rule wants."""
-    return Plan((Hit(rule, (did,)),), **values)
+    return Plan((RuleHit(rule, (did,)),), **values)
 
 
 class Script:

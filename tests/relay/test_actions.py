@@ -480,9 +480,9 @@ def test_the_capture_says_what_is_over() -> None:
     play.reload("- {id: slow, then: [bandwidth: 2]}")
     did = [(hit.rule, hit.did) for fact in play.facts(Judged) for hit in fact.hits]
     assert did == [
-        ("slow", ["bandwidth 1 KB/s"]),
-        ("slow", ["over: the rule is gone"]),
-        ("slow", ["bandwidth 2 KB/s"]),
+        ("slow", ("bandwidth 1 KB/s",)),
+        ("slow", ("over: the rule is gone",)),
+        ("slow", ("bandwidth 2 KB/s",)),
     ]
     assert [judged_words(fact) for fact in play.facts(Judged)] == [
         "rule slow matched the opening: bandwidth 1 KB/s",

@@ -50,14 +50,14 @@ class FakeTalk:
             payload = json.dumps(payload)
         data = payload.encode() if isinstance(payload, str) else payload
         message = Message(side, opcode, data, 1, 1, len(data) + 6)
-        return Turn(self, now_ns, side, message, None, opcode, data, memories=self.memories)
+        return Turn(self, now_ns, side, self.memories, opcode=opcode, message=message, payload=data)
 
     def control(self, opcode: int, payload: bytes = b"", side: Side = Side.CLIENT) -> Turn:
         frame = Frame(side, 1, 0, True, 0, opcode, None, len(payload), 2, payload)
-        return Turn(self, 0, side, None, frame, opcode, payload, memories=self.memories)
+        return Turn(self, 0, side, self.memories, opcode=opcode, frame=frame, payload=payload)
 
     def opening(self, now_ns: int = 0) -> Turn:
-        return Turn(self, now_ns, Side.SERVER, memories=self.memories)
+        return Turn(self, now_ns, Side.SERVER, self.memories)
 
     def handshake(self, *, answer: bool = False) -> HandshakeTurn:
-        return HandshakeTurn(self, answer, memories=self.memories)
+        return HandshakeTurn(self, answer, self.memories)

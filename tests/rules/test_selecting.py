@@ -5,14 +5,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.rules.world import SERVER, World
+from tests.rules.world import SERVER, World, rules
 from wsinspect.rules import selecting
 from wsinspect.rules.jsonpath import parse
 from wsinspect.rules.predicates import Equals, Glob, Predicate, Within
-from wsinspect.rules.selecting import Node, Table
+from wsinspect.rules.selecting import Node, Table, proves
 from wsinspect.rules.units import Bounds
 
 ends = st.sampled_from([-1.0, 0, 0.5, 1, 2, 10**20, float("-inf"), float("inf")])
@@ -94,3 +95,25 @@ def test_of_several_places_the_one_that_tells_the_most_finds_the_rule() -> None:
     assert lane is not None
     tree = {"type": "ticker", "symbol": "s3", "price": 1}
     assert lane.all.numbers(SimpleNamespace(decoded=SimpleNamespace(tree=tree))) == [3]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("when", "proved"),
+    [
+        ("{$.type: ticker}", True),
+        ("{$.a: 1, $.b: null}", True),
+        ("{'$.list[*]': x}", True),
+        ("{$.a: 1, '$.list[*]': x}", False),
+        ("{$.a: 1, $.b: 2, $.c: 3}", False),
+        ("{$.a: {gt: 1}}", False),
+        ("{$.a: [1, {glob: x*}]}", False),
+        ("{$.a: {equals: x, contains: x}}", False),
+        ("{$.a: 'x-{{conn}}'}", False),
+        ("{$.a: {exists: false}}", False),
+    ],
+)
+def test_where_only_single_values_are_asked_for_being_found_is_the_proof(when: str, proved: bool) -> None:
+    (rule,) = rules(f"- {{id: r, when: {{json: {when}}}, then: []}}").rules
+    assert proves(rule) is proved
+    (both,) = rules(f"- {{id: r, when: {{json: {when}, size: '>3'}}, then: []}}").rules
+    assert not proves(both)

@@ -136,7 +136,7 @@ def test_a_message_in_fragments_has_one_verdict(tmp_path):
 
 
 def judged(outcome: Outcome, **values: object) -> Judged:
-    hits = [RuleHit(rule="fake-price", did=["set it"])]
+    hits = [RuleHit(rule="fake-price", did=("set it",))]
     return Judged(side=S, first_frame=1, last_frame=1, opcode=1, outcome=outcome, hits=hits, **values)  # type: ignore[arg-type]
 
 
@@ -161,7 +161,7 @@ def test_what_is_no_json_is_compared_as_text_or_hex():
 
 def test_hostile_words_and_numbers_stay_text():
     verdict = judged(Outcome.HELD, limit_ms=10**400, behind=10**30, delay_ms=float("inf"), notes=["\x1b[2J"])
-    verdict.hits.append(RuleHit(rule="\x1b]0;x\x07[/]", did=["\u202e"]))
+    verdict.hits.append(RuleHit(rule="\x1b]0;x\x07[/]", did=("\u202e",)))
     detail = with_rules(
         RuleDetail(verdict, released=Released(side=S, hold=1, how="drop", held_ms=float("nan")))
     )

@@ -167,7 +167,8 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 def _writer(hint: Any) -> Write | None:
     """How values of a type are converted; None: they are JSON as they are."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint in _PLAIN or origin is typing.Literal or (origin is list and args[0] in _PLAIN):
+    many = origin is list or (origin is tuple and args[1:] == (...,))
+    if hint in _PLAIN or origin is typing.Literal or (many and args[0] in _PLAIN):
         return None
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return operator.attrgetter("word" if hint is Side else "value")
@@ -255,6 +256,9 @@ def _reader(hint: Any) -> Read:
         return _one_of(args)
     if origin is list:
         return _list_of(_reader(args[0]))
+    if origin is tuple and args[1:] == (...,):
+        items = _list_of(_reader(args[0]))
+        return lambda value: tuple(items(value))
     if origin is tuple:
         return _tuple_of([_reader(arg) for arg in args])
     if origin is dict:

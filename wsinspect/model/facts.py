@@ -144,12 +144,13 @@ class Notice:
     side: Side | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class RuleHit:
     """One rule that matched, and what it did, in words."""
 
     rule: str
-    did: list[str] = field(default_factory=list)
+    did: tuple[str, ...] = ()
+    """A phrase an action (`set $.price to 1`, `delay 200 ms`)."""
 
 
 class Outcome(enum.StrEnum):

@@ -14,19 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from wsinspect.model.facts import Fact
+from wsinspect.model.facts import Fact, RuleHit
 from wsinspect.model.frames import Frame, Header, Message, Side
 
 BOTH = (Side.CLIENT, Side.SERVER)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One rule that matched, and what it did, in words: for the capture, the screen and `rules test`."""
-
-    rule: str
-    did: tuple[str, ...] = ()
-    """A phrase an action (`set $.price to 1`, `delay 200 ms`)."""
 
 
 class Fate(enum.Enum):
@@ -229,7 +220,7 @@ type Effect = (
 class Plan:
     """What rules decided about one message, one control frame, or the opening of a connection."""
 
-    hits: tuple[Hit, ...]
+    hits: tuple[RuleHit, ...]
     """Never empty."""
     fate: Fate = Fate.FORWARD
     payload: bytes | None = None
@@ -335,7 +326,7 @@ class Redactor(Protocol):
 class HandshakePlan:
     """What rules decided about the request, or about the answer."""
 
-    hits: tuple[Hit, ...]
+    hits: tuple[RuleHit, ...]
     reject: Reject | None = None
     redirect_to: str | None = None
     """ws://, wss://, http:// or https:// with a host: another upstream (request only)."""

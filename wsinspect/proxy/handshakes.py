@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
 
-from wsinspect.model import Judged, Notice, Opened, Outcome, Requested, RuleHit, Side
+from wsinspect.model import Judged, Notice, Opened, Outcome, Requested, Side
 from wsinspect.model.plans import HandshakePlan, Reject
 from wsinspect.proxy import contract
 from wsinspect.proxy.attempts import Attempt, AttemptRules, Attempts
@@ -164,7 +164,7 @@ def _judged(plan: HandshakePlan, side: Side) -> Judged:
     return Judged(
         side=side,
         outcome=outcome,
-        hits=[RuleHit(rule=hit.rule, did=list(hit.did)) for hit in plan.hits],
+        hits=[*plan.hits],
         delay_ms=float(plan.delay_ms),
         shadow=plan.shadow,
     )

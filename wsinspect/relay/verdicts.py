@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from wsinspect.model import Judged, Outcome, RuleHit, Side
+from wsinspect.model import Judged, Outcome, Side
 from wsinspect.model.plans import Fate, Plan
 
 
@@ -23,7 +23,7 @@ def judged(
         last_frame=numbers[1],
         opcode=opcode,
         outcome=outcome_of(plan),
-        hits=[RuleHit(rule=hit.rule, did=list(hit.did)) for hit in plan.hits],
+        hits=[*plan.hits],
         delay_ms=plan.delay_ms,
         behind=plan.behind,
         captured=_captured(plan),

@@ -18,21 +18,20 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested, Side
-from wsinspect.model.plans import Fate, HandshakePlan, Hit, Lift, Plan, Watch
+from wsinspect.model import Decoded, Decoder, Frame, Message, Opened, Requested, RuleHit, Side
+from wsinspect.model.plans import Fate, HandshakePlan, Lift, Plan, Watch
 from wsinspect.rules import captures
 from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.carrying_over import carry_over
 from wsinspect.rules.conditions import Condition
 from wsinspect.rules.connection_facts import ConnectionFacts
 from wsinspect.rules.conversation import Conversation
-from wsinspect.rules.drafts import Draft
 from wsinspect.rules.handshake_turn import HandshakeTurn
 from wsinspect.rules.hiding import RULES_FAILED, beside, hiders_of, hiding, keep_out, shown
 from wsinspect.rules.lanes import Lane, Lanes, Latch
 from wsinspect.rules.lasting import Lasting
 from wsinspect.rules.notices import Notices
-from wsinspect.rules.reach import KIND_OF_OPCODE, ON_OF_KIND, Kind
+from wsinspect.rules.reach import KIND_OF_OPCODE, Kind
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.ruleset import RuleSet
 from wsinspect.rules.selecting import Selector
@@ -152,11 +151,10 @@ class ConnectionRules:
             return None
         view = self._view
         view.set(side, kind, now_ns)
-        turn = HandshakeTurn(self, kind is Kind.RESPONSE, memories=self._memories)
-        on = ON_OF_KIND[kind]
+        turn = HandshakeTurn(self, kind is Kind.RESPONSE, self._memories)
         stopped = False
-        for rule in lane.rules:
-            actions = hiding(rule, on) if stopped else rule.acting[on]
+        for rule, acting in zip(lane.rules, lane.acting, strict=True):
+            actions = hiding(rule, lane.on) if stopped else acting
             if (actions or not stopped) and self._matches(rule):
                 acted = self._act_handshake(rule, actions, turn)
                 stopped = stopped or (acted and rule.stop)
@@ -170,15 +168,15 @@ class ConnectionRules:
         return plan
 
     def _act_handshake(self, rule: Rule, actions: Iterable[Action], turn: HandshakeTurn) -> bool:
-        draft = Draft(turn)
+        before = turn.state()
         try:
             self._capture(rule)
             did = [action.apply_handshake(turn) for action in actions]
         except Exception as error:
-            draft.restore(turn)
+            turn.restore(before)
             self._fail(rule, error)
             return False
-        self._acted(rule, did, turn.hits)
+        turn.hits += (self._acted(rule, did),)
         return True
 
     def opened_fact(self, opened: Opened, decoder: Decoder | None = None) -> None:
@@ -224,8 +222,8 @@ class ConnectionRules:
             turn = self._turn() if gone else None
             for rule in gone:
                 assert turn is not None
-                turn.effects.append(Lift(rule))
-                turn.hits.append(Hit(rule, ("over: the rule is gone",)))
+                turn.effects += (Lift(rule),)
+                turn.hits += (RuleHit(rule, ("over: the rule is gone",)),)
             return self._judge(lane, () if selector is None else selector.numbers(self._view), turn)
         except Exception as error:
             return self._broken(error)
@@ -322,7 +320,7 @@ class ConnectionRules:
             plan = turn.plan(shadow=self.shadow)
         except Exception as error:
             self._notices.failed("rules", error)
-            turn.redactions.clear()
+            turn.redactions = ()
             turn.uncaptured = True  # what was to be hidden stays hidden
             plan = turn.plan(shadow=self.shadow)
         if plan is not None and plan.effects and not self.shadow:
@@ -343,8 +341,7 @@ class ConnectionRules:
         self._view.release()
 
     def _run(self, lane: Lane, numbers: Sequence[int], turn: Turn | None) -> Turn | None:
-        view = self._view
-        on = ON_OF_KIND[view.kind]
+        view, on = self._view, lane.on
         at, tests, came = 0, lane.tests, view.payload
         hiders: dict[int, Rule] = {}
         while at < len(numbers):
@@ -365,7 +362,7 @@ class ConnectionRules:
                 continue
             if turn is None:
                 turn = self._turn()
-            acted = self._act(rule, rule.acting[on], turn)
+            acted = self._act(rule, lane.acting[number], turn)
             if turn.payload is not view.payload and number + 1 < len(tests):
                 if view.payload is came:
                     hiders |= hiders_of(lane, numbers[at:], view)
@@ -391,8 +388,8 @@ class ConnectionRules:
     def _turn(self) -> Turn:
         view = self._view
         return Turn(
-            self, view.now_ns, view.side, view.message, view.frame, view.opcode, view.payload,
-            memories=self._memories,
+            self, view.now_ns, view.side, self._memories,
+            opcode=view.opcode, message=view.message, frame=view.frame, payload=view.payload,
         )  # fmt: skip
 
     def _matches(self, rule: Rule) -> bool:
@@ -418,25 +415,26 @@ class ConnectionRules:
         return often.wants(state.matched) and (often.chance >= 1 or self.rng.random() < often.chance)
 
     def _act(self, rule: Rule, actions: Iterable[Action], turn: Turn) -> bool:
-        draft = Draft(turn) if turn.hits else None  # where no rule has acted yet, a new turn is the same
+        before = turn.state() if turn.hits else None  # where no rule has acted yet, a new turn is the same
         try:
-            self._capture(rule)
+            if rule.captures:
+                self._capture(rule)
             did = [action.apply(turn) for action in actions]
         except Exception as error:
-            (draft or Draft(self._turn())).restore(turn)
+            turn.restore(before or self._turn().state())
             if rule.private:
                 keep_out(rule, turn)
             self._fail(rule, error)
             return False
         if rule.spares and not any(did):
             return False
-        self._acted(rule, did, turn.hits)
+        turn.hits += (self._acted(rule, did),)
         return True
 
-    def _acted(self, rule: Rule, did: list[str], hits: list[Hit]) -> None:
-        self.conversation.state(rule.id).acted += 1
+    def _acted(self, rule: Rule, did: list[str]) -> RuleHit:
+        self.conversation.states[rule.id].acted += 1
         self.ruleset.hits.hit(rule.id)
-        hits.append(Hit(rule.id, tuple(filter(None, did))))
+        return RuleHit(rule.id, tuple(filter(None, did)))
 
     def _capture(self, rule: Rule) -> None:
         """Keep what the rule wants kept of this message."""
@@ -471,7 +469,7 @@ class ConnectionRules:
                 if not stop.action.is_running(turn or view.as_turn()) or not stop.condition.test(view):
                     continue
                 turn = turn or self._turn()
-                turn.hits.append(Hit(stop.rule.id, (stop.action.stop(turn),)))
+                turn.hits += (RuleHit(stop.rule.id, (stop.action.stop(turn),)),)
             except Exception as error:
                 self._notices.failed(stop.rule.id, error)
         return turn

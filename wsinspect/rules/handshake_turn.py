@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wsinspect.model import Decoded, Header, Side
-from wsinspect.model.plans import HandshakePlan, Hit, Redactor, Reject
+from wsinspect.model import Decoded, Header, RuleHit, Side
+from wsinspect.model.plans import HandshakePlan, Redactor, Reject
+from wsinspect.rules.drafts import Draft
 from wsinspect.rules.turn import Talk
 
 if TYPE_CHECKING:
     from wsinspect.rules.actions.base import Action
 
 
-@dataclass(slots=True)
-class HandshakeTurn:
-    talk: Talk
-    answer: bool
-    """The server's answer, not the client's request."""
-    hits: list[Hit] = field(default_factory=list)
+class HandshakeTurn(Draft):
+    """Of the request, or of the answer."""
+
+    hits: tuple[RuleHit, ...] = ()
     reject: Reject | None = None
     redirect_to: str | None = None
     delay_ms: float = 0.0
-    set_headers: list[Header] = field(default_factory=list)
-    remove_headers: list[str] = field(default_factory=list)
-    strip_extensions: list[str] = field(default_factory=list)
-    redactors: list[Redactor] = field(default_factory=list)
-    memories: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Of the connection, by `id(action)`: the same that its `Turn`s have."""
+    set_headers: tuple[Header, ...] = ()
+    remove_headers: tuple[str, ...] = ()
+    strip_extensions: tuple[str, ...] = ()
+    redactors: tuple[Redactor, ...] = ()
+
+    def __init__(self, talk: Talk, answer: bool, memories: dict[int, dict[str, Any]]) -> None:
+        """`answer`: the server's, not the client's request. `memories`: the same that `Turn`s have."""
+        self.talk = talk
+        self.answer = answer
+        self.memories = memories
 
     @property
     def rng(self) -> random.Random:
@@ -58,12 +60,12 @@ class HandshakeTurn:
         if not self.hits:
             return None
         return HandshakePlan(
-            tuple(self.hits),
+            self.hits,
             self.reject,
             self.redirect_to,
             self.delay_ms,
-            tuple(self.set_headers),
-            tuple(self.remove_headers),
-            tuple(self.strip_extensions),
-            tuple(self.redactors),
+            self.set_headers,
+            self.remove_headers,
+            self.strip_extensions,
+            self.redactors,
         )

@@ -9,18 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from wsinspect.model import Opcode, Side
-from wsinspect.model.plans import Close, Effect, Hit, Send
+from wsinspect.model import Opcode, RuleHit, Side
+from wsinspect.model.plans import Close, Effect, Send
 from wsinspect.rules.actions.base import Action, On
 from wsinspect.rules.lanes import Lane
-from wsinspect.rules.reach import ON_OF_KIND
 from wsinspect.rules.redaction import hide_written
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.turn import Turn
 from wsinspect.rules.view import View
 from wsinspect.wire.close_codes import encode_close
 
-RULES_FAILED = Hit("", ("the rules failed: kept out of the capture",))
+RULES_FAILED = RuleHit("", ("the rules failed: kept out of the capture",))
 """In the place of what rules would have done with a message."""
 
 type Captured = Callable[[Side, int, bytes, int], bytes | None]
@@ -39,7 +38,7 @@ def hiders_of(lane: Lane, numbers: Iterable[int], view: View) -> dict[int, Rule]
     for number in numbers:
         rule = lane.rules[number]
         try:
-            if hiding(rule, ON_OF_KIND[view.kind]) and lane.tests[number](view):
+            if hiding(rule, lane.on) and lane.tests[number](view):
                 found[number] = rule
         except Exception:
             found[number] = rule
@@ -49,7 +48,7 @@ def hiders_of(lane: Lane, numbers: Iterable[int], view: View) -> dict[int, Rule]
 def keep_out(rule: Rule, turn: Turn) -> None:
     """A rule that may hide something could not say what: the message is kept out of the capture."""
     turn.uncaptured = True
-    turn.hits.append(Hit(rule.id, ("failed: kept out of the capture",)))
+    turn.hits += (RuleHit(rule.id, ("failed: kept out of the capture",)),)
 
 
 def shown(lane: Lane, view: View, turn: Turn) -> bytes | None:
@@ -58,7 +57,7 @@ def shown(lane: Lane, view: View, turn: Turn) -> bytes | None:
     Raises what conditions and actions do.
     """
     for rule in lane.rules:
-        actions = hiding(rule, ON_OF_KIND[view.kind])
+        actions = hiding(rule, lane.on)
         if actions and rule.dynamic.test(view):
             for action in actions:
                 action.apply(turn)

@@ -32,6 +32,7 @@ from wsinspect.rules.reach import (
     EVERYWHERE,
     FRAMES,
     KIND_OF_OPCODE,
+    ON_OF_KIND,
     Kind,
     bit,
     places,
@@ -40,7 +41,8 @@ from wsinspect.rules.reach import (
 from wsinspect.rules.regexes import Searcher
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.scanning import Scan, fits
-from wsinspect.rules.selecting import Selector
+from wsinspect.rules.selecting import Selector, proves
+from wsinspect.rules.view import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +82,20 @@ def _chosen(options: Sequence[Sequence[Needles]]) -> list[Needles | None]:
     ]
 
 
+def _holds(view: View) -> bool:
+    """The test of a rule that is found only where it matches."""
+    return True
+
+
 class Lane:
     """The rules that could match one kind from one side, and the conditions that wait for it."""
 
-    def __init__(self, rules: Sequence[Rule], latches: Sequence[Latch], verbatim: bool) -> None:
+    def __init__(self, kind: Kind, rules: Sequence[Rule], latches: Sequence[Latch], verbatim: bool) -> None:
+        self.on = ON_OF_KIND[kind]
         self.rules = tuple(rules)
-        self.tests = tuple(rule.dynamic.test for rule in rules)
+        self.acting = tuple(rule.acting[self.on] for rule in rules)
+        self.tests = tuple(_holds if proves(rule) else rule.dynamic.test for rule in rules)
+        """Of rules that a selector has found."""
         self.latches = tuple(latches)
         needles = _chosen([_usable(rule.all_needles(), verbatim) for rule in rules])
         waiting = _chosen([_usable(latch.condition.all_needles(), verbatim) for latch in latches])
@@ -156,7 +166,7 @@ class Lanes:
         latches = [latch for latch in self._latches if latch.condition.reach & here & FRAMES]
         if not rules and not latches:
             return None
-        return Lane(rules, latches, self._verbatim and kind is Kind.TEXT)
+        return Lane(kind, rules, latches, self._verbatim and kind is Kind.TEXT)
 
     def at(self, side: Side, kind: Kind) -> Lane | None:
         return self._by_place.get(bit(side, kind))

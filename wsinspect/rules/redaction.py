@@ -31,9 +31,10 @@ from wsinspect.model import (
     Opcode,
     Opened,
     Requested,
+    RuleHit,
     Side,
 )
-from wsinspect.model.plans import Close, Effect, Hit, Plan, Send
+from wsinspect.model.plans import Close, Effect, Plan, Send
 from wsinspect.rules import jsonpath
 from wsinspect.rules.template import as_text
 
@@ -258,7 +259,7 @@ def hide_written(turn: Turn, payload: bytes) -> bytes | None:
         return None
 
 
-def _without(hit: Hit) -> Hit | None:
+def _without(hit: RuleHit) -> RuleHit | None:
     """The hit of a rule that found nothing to hide: without that word, or none where it did nothing else."""
     did = tuple(word for word in hit.did if word != DID)
     return None if hit.did and not did else dataclasses.replace(hit, did=did)

@@ -173,25 +173,25 @@ class ScriptMessage:
         if not 0 <= code <= 65535 or len(reason.encode()) > 123:
             raise ValueError("a Close frame takes a code of 0 to 65535 and a reason of at most 123 bytes")
         sides = BOTH if to is None else (_side(to),)
-        self._turn.effects.append(Close(self._rule, code, reason, sides))
+        self._turn.effects += (Close(self._rule, code, reason, sides),)
         self._did.append(f"close with {code}")
 
     def reset(self, *, to: Side_ | None = None) -> None:
         """Reset the TCP connection of one side, or of both."""
-        self._turn.effects.append(Reset(self._rule, BOTH if to is None else (_side(to),)))
+        self._turn.effects += (Reset(self._rule, BOTH if to is None else (_side(to),)),)
         self._did.append("reset")
 
     def tag(self, *tags: str) -> None:
         """Put tags on it in the capture."""
-        self._turn.tags.extend(tag for tag in tags if tag not in self._turn.tags)
+        self._turn.tags = tuple(dict.fromkeys((*self._turn.tags, *tags)))
 
     def note(self, text: str) -> None:
         """Write a sentence beside it in the capture."""
-        self._turn.notes.append(text[:500])
+        self._turn.notes += (text[:500],)
 
     def _send(self, content: object, to: Side, after_ms: float) -> None:
         opcode, payload = _payload(content)
-        self._turn.effects.append(Send(self._rule, to, int(opcode), payload, after_ms=after_ms))
+        self._turn.effects += (Send(self._rule, to, int(opcode), payload, after_ms=after_ms),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +216,8 @@ class Script:
             case bytes() | bytearray() | memoryview():
                 turn.set_payload(bytes(returned))
             case dict() | list():
-                if turn.decoded is not None:
-                    turn.set_tree(returned)
+                if (decoded := turn.decoded) is not None:
+                    turn.set_payload(turn.talk.encode(decoded, returned))
                 else:
                     turn.set_payload(compact(returned).encode())
             case _:

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from wsinspect.rules.conditions.base import Sought
+from wsinspect.rules.conditions.payload import Json
 from wsinspect.rules.jsonpath import Path, Step, children
-from wsinspect.rules.predicates import Key, Predicate, key_of
+from wsinspect.rules.predicates import Equals, Key, Predicate, key_of
 from wsinspect.rules.rule import Rule
 from wsinspect.rules.units import Bounds
 from wsinspect.rules.view import View
@@ -219,6 +220,16 @@ class Selector:
     @property
     def empty(self) -> bool:
         return not (self._plain or self._places)
+
+
+def proves(rule: Rule) -> bool:
+    """Whether the rule matches wherever a Selector finds it: it asks for one value at each of its places, and
+    for nothing else."""
+    condition = rule.dynamic
+    if not isinstance(condition, Json) or not 1 <= len(condition.value) <= 2:
+        return False
+    exact = all(type(test) is Equals and keys_of(test) is not None for test in condition.value.values())
+    return exact and (len(condition.value) == 1 or all(path.is_single for path in condition.value))
 
 
 def _keys(sought: Iterable[Sought]) -> Iterator[tuple[Path, Key]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wsinspect.model import Decoded, Frame, Message, Side
-from wsinspect.model.plans import Effect, Fate, Hit, Hold, Plan, Shape
+from wsinspect.model import Decoded, Frame, Message, RuleHit, Side
+from wsinspect.model.plans import Effect, Fate, Hold, Plan, Shape
+from wsinspect.rules.drafts import Draft
 from wsinspect.rules.redaction import Redaction, redact
 
 if TYPE_CHECKING:
@@ -39,21 +39,16 @@ class Talk(Protocol):
         """
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Draft):
     """A message, a control frame (`message` is None) or an opening (both None), and the plan under way."""
 
-    talk: Talk
-    now_ns: int
-    side: Side
-    """Who sent it; at an opening the server."""
     message: Message | None = None
     frame: Frame | None = None
     opcode: int = 0
     payload: bytes = b""
     """As it stands: what earlier rules and actions made of it."""
     changed: bool = False
-    hits: list[Hit] = field(default_factory=list)
+    hits: tuple[RuleHit, ...] = ()
     fate: Fate = Fate.FORWARD
     delay_ms: float = 0.0
     behind: int = 0
@@ -61,16 +56,34 @@ class Turn:
     copies: int = 1
     hold: Hold | None = None
     shape: Shape | None = None
-    effects: list[Effect] = field(default_factory=list)
+    effects: tuple[Effect, ...] = ()
     uncaptured: bool = False
-    redactions: list[Redaction] = field(default_factory=list)
+    redactions: tuple[Redaction, ...] = ()
     """Applied by `plan()`, to the message as it came, as it leaves, and to what is sent beside it."""
-    tags: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    memories: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Of the connection, by `id(action)`."""
+    tags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     _decoded: Decoded | None = None
     _decoded_of: bytes | None = None
+
+    def __init__(
+        self,
+        talk: Talk,
+        now_ns: int,
+        side: Side,
+        memories: dict[int, dict[str, Any]],
+        *,
+        opcode: int = 0,
+        message: Message | None = None,
+        frame: Frame | None = None,
+        payload: bytes = b"",
+    ) -> None:
+        """`side`: who sent it; at an opening the server. `memories`: of the connection, by `id(action)`."""
+        self.talk = talk
+        self.now_ns = now_ns
+        self.side = side
+        self.memories = memories
+        self.message, self.frame = message, frame
+        self.opcode, self.payload = opcode, payload
 
     @property
     def rng(self) -> random.Random:
@@ -90,7 +103,7 @@ class Turn:
 
     def kept(self, *, payload: bool) -> Turn:
         """What templates look at, for later. `payload`: with it, and what it says."""
-        turn = Turn(self.talk, self.now_ns, self.side, opcode=self.opcode, memories=self.memories)
+        turn = Turn(self.talk, self.now_ns, self.side, self.memories, opcode=self.opcode)
         if payload:
             turn.payload, turn._decoded, turn._decoded_of = self.payload, self._decoded, self._decoded_of
         return turn
@@ -101,13 +114,6 @@ class Turn:
             self.payload = payload
             self.changed = True
 
-    def set_tree(self, tree: Any) -> None:
-        """The message goes on with this tree, encoded as it was. Raises ValueError."""
-        decoded = self.decoded
-        if decoded is None:
-            raise ValueError("no decoder knows this payload")
-        self.set_payload(self.talk.encode(decoded, tree))
-
     def plan(self, *, shadow: bool = False) -> Plan | None:
         """The finished plan; None where no rule matched, or all that matched had nothing to hide.
 
@@ -116,21 +122,10 @@ class Turn:
         if not self.hits:
             return None
         plan = Plan(
-            tuple(self.hits),
-            fate=self.fate,
-            payload=self.payload if self.changed else None,
-            delay_ms=self.delay_ms,
-            behind=self.behind,
-            behind_ms=self.behind_ms,
-            copies=self.copies,
-            hold=self.hold,
-            shape=self.shape,
-            effects=tuple(self.effects),
-            uncaptured=self.uncaptured,
-            tags=tuple(self.tags),
-            notes=tuple(self.notes),
-            shadow=shadow,
-        )
+            self.hits, self.fate, self.payload if self.changed else None,
+            self.delay_ms, self.behind, self.behind_ms, self.copies, self.hold, self.shape, self.effects,
+            uncaptured=self.uncaptured, tags=self.tags, notes=self.notes, shadow=shadow,
+        )  # fmt: skip
         if self.redactions:
             redact(self, plan)
         return plan if plan.hits else None

@@ -41,7 +41,6 @@ class View:
         "now_ns",
         "opcode",
         "payload",
-        "place",
         "side",
         "talk",
     )
@@ -56,8 +55,6 @@ class View:
         self.now_ns = 0
         self.side = Side.CLIENT
         self.kind = Kind.REQUEST
-        self.place = 0
-        """Side and kind as a bit of `reach`."""
         self.opcode = 0
         self.payload = b""
         """As it stands: what earlier rules made of it."""
@@ -70,7 +67,6 @@ class View:
     def set(self, side: Side, kind: Kind, now_ns: int) -> None:
         """A handshake or an opening."""
         self.now_ns, self.side, self.kind = now_ns, side, kind
-        self.place = bit(side, kind)
         self.message = self.frame = None
         self.opcode = 0
         self.fragmented = False
@@ -78,7 +74,6 @@ class View:
 
     def set_message(self, message: Message, kind: Kind, now_ns: int) -> None:
         self.now_ns, self.side, self.kind = now_ns, message.side, kind
-        self.place = bit(message.side, kind)
         self.message, self.frame = message, None
         self.opcode = message.opcode
         self.fragmented = message.first_frame != message.last_frame
@@ -86,7 +81,6 @@ class View:
 
     def set_control(self, frame: Frame, kind: Kind, now_ns: int) -> None:
         self.now_ns, self.side, self.kind = now_ns, frame.side, kind
-        self.place = bit(frame.side, kind)
         self.message, self.frame = None, frame
         self.opcode = frame.opcode
         self.fragmented = False
@@ -95,14 +89,16 @@ class View:
     def release(self) -> None:
         """Keep nothing of the message: it may be large, and the next may be long in coming."""
         self.message = self.frame = None
-        self.payload_is(b"")
+        self.payload, self._decoded, self._found = b"", _UNSET, {}
 
     def payload_is(self, payload: bytes) -> None:
         """From here on conditions see this payload."""
-        self.payload = payload
-        self._decoded = _UNSET
-        if self._found:
-            self._found = {}
+        self.payload, self._decoded, self._found = payload, _UNSET, {}
+
+    @property
+    def place(self) -> int:
+        """Side and kind as a bit of `reach`."""
+        return bit(self.side, self.kind)
 
     def memory(self, action: Action) -> dict[str, Any]:
         """What an action remembers of this connection."""

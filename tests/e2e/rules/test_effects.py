@@ -202,7 +202,7 @@ async def test_the_other_direction_is_narrow_until_a_rule_lifts_it(rig: Rig) -> 
         await pair.comes_back(large)
         events = await pair.over()
         [judged] = verdicts(events, f"other-way-off-{pair.way.sender.word}")
-        assert judged.hits[0].did == ["throttle off"]
+        assert judged.hits[0].did == ("throttle off",)
         assert verdicts(events, pair.rule)
 
     await rig.everywhere("other-way", check)

@@ -212,7 +212,7 @@ async def test_a_clients_frame_without_a_mask(rig: Rig) -> None:
         if pair.way.sender is Side.SERVER:  # it has none anyway
             await pair.arrives("let it go")
             [judged] = await pair.judged()
-            assert judged.hits[0].did == ["corrupt: nothing, since a server's frames have no mask"]
+            assert judged.hits[0].did == ("corrupt: nothing, since a server's frames have no mask",)
             return
         assert await fails(pair) == 1002
         events = await pair.captured()

@@ -6,7 +6,8 @@ from typing import Any
 
 import re2
 
-from wsinspect.model.plans import HandshakePlan, Hit, Plan
+from wsinspect.model import RuleHit
+from wsinspect.model.plans import HandshakePlan, Plan
 from wsinspect.rules import jsonpath
 from wsinspect.rules.actions import ACTIONS, Action
 from wsinspect.rules.handshake_turn import HandshakeTurn
@@ -53,7 +54,7 @@ def by_path(values: dict[str, Any]) -> dict[jsonpath.Path, Value]:
 def plan_of(turn: Turn, *actions: Action) -> Plan:
     """The plan after these actions of one rule, as the engine makes it."""
     did = tuple(word for each in actions if (word := each.apply(turn)))
-    turn.hits.append(Hit("r", did))
+    turn.hits += (RuleHit("r", did),)
     plan = turn.plan()
     assert plan is not None
     return plan
@@ -61,7 +62,7 @@ def plan_of(turn: Turn, *actions: Action) -> Plan:
 
 def handshake_plan_of(turn: HandshakeTurn, *actions: Action) -> HandshakePlan:
     did = tuple(word for each in actions if (word := each.apply_handshake(turn)))
-    turn.hits.append(Hit("r", did))
+    turn.hits += (RuleHit("r", did),)
     plan = turn.plan()
     assert plan is not None
     return plan

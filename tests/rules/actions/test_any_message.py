@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.rules.talk import FakeTalk
-from wsinspect.model import Opcode, Side
-from wsinspect.model.plans import Hit
+from wsinspect.model import Opcode, RuleHit, Side
 from wsinspect.rules.actions import ACTIONS, Action, On
 from wsinspect.rules.loading import load_text
 
@@ -68,7 +67,7 @@ def test_on_traffic(word: str, folder: Path, data: st.DataObject) -> None:
             did = action.apply(turn)
         except ValueError:
             continue  # the engine turns the rule off, and the message goes on
-        turn.hits.append(Hit("r", (did,)))
+        turn.hits += (RuleHit("r", (did,)),)
         plan = turn.plan()
         if plan is None:
             assert word == "redact", "only where nothing was to hide"
@@ -85,7 +84,7 @@ def test_on_traffic(word: str, folder: Path, data: st.DataObject) -> None:
 def test_on_a_handshake(word: str, answer: bool, folder: Path) -> None:
     action = loaded(word, folder)
     turn = FakeTalk().handshake(answer=answer)
-    turn.hits.append(Hit("r", (action.apply_handshake(turn),)))
+    turn.hits += (RuleHit("r", (action.apply_handshake(turn),)),)
     assert turn.plan() is not None
 
 

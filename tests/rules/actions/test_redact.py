@@ -9,8 +9,8 @@ import pytest
 
 from tests.rules.actions.make import action, paths, plan_of, regexes, template
 from tests.rules.talk import FakeTalk
-from wsinspect.model import Altered, Ended, Failed, How, Notice, Opcode, Opened, Requested, Side
-from wsinspect.model.plans import Close, Fate, Hit, HoldDefault, Send
+from wsinspect.model import Altered, Ended, Failed, How, Notice, Opcode, Opened, Requested, RuleHit, Side
+from wsinspect.model.plans import Close, Fate, HoldDefault, Send
 from wsinspect.rules.actions import Action, On
 from wsinspect.rules.jsonpath import parse
 from wsinspect.rules.turn import Turn
@@ -109,10 +109,10 @@ def test_where_nothing_is_to_hide_nothing_was_done() -> None:
     redact = action("redact", regex=regexes("zzz"), json=paths("$.token"))
     for payload in ({"a": 1}, "plain", b"\x00\xff"):
         turn = FakeTalk().turn(payload)
-        turn.hits.append(Hit("r", (redact.apply(turn),)))
+        turn.hits += (RuleHit("r", (redact.apply(turn),)),)
         assert turn.plan() is None
     plan = plan_of(FakeTalk().turn("plain"), redact, action("tag", tags=("t",)))
-    assert plan.hits == (Hit("r", ("tag t",)),)
+    assert plan.hits == (RuleHit("r", ("tag t",)),)
     assert plan.captured is None
 
 
@@ -153,7 +153,7 @@ def test_what_a_rule_sends_beside_it_and_notes_are_hidden_too() -> None:
     redact = action("redact", regex=regexes("s3cret"))
     note = action("note", text=template("it said {{text}}"))
     turn = FakeTalk().turn("s3cret")
-    turn.effects += [Send("r", Side.CLIENT, Opcode.TEXT, b"you said s3cret"), Send("r", Side.CLIENT, 9, b"x")]
+    turn.effects += (Send("r", Side.CLIENT, Opcode.TEXT, b"you said s3cret"), Send("r", Side.CLIENT, 9, b"x"))
     plan = plan_of(turn, note, redact)
     first, second = plan.effects
     assert isinstance(first, Send)
@@ -180,7 +180,7 @@ def test_a_redaction_that_fails_keeps_the_message_out_and_lets_it_pass() -> None
             raise ValueError("cannot carry this")
 
     turn = Stubborn().turn({"token": "s3cret"})
-    turn.effects.append(Send("r", Side.CLIENT, Opcode.TEXT, b'{"token":"s3cret"}'))
+    turn.effects += (Send("r", Side.CLIENT, Opcode.TEXT, b'{"token":"s3cret"}'),)
     plan = plan_of(turn, action("redact", json=paths("$.token")))
     assert plan.uncaptured
     assert plan.fate is Fate.FORWARD
@@ -215,7 +215,7 @@ def test_what_stands_for_a_control_frame_is_no_longer_than_one_can_be(opcode: Op
 def test_the_reason_of_a_close_that_a_rule_sends_is_hidden() -> None:
     redact = action("redact", regex=regexes("s3cret"))
     turn = FakeTalk().turn("hello")
-    turn.effects += [Close("r", 4000, "it was s3cret"), Close("r", 4000, "nothing"), Close("r", None)]
+    turn.effects += (Close("r", 4000, "it was s3cret"), Close("r", 4000, "nothing"), Close("r", None))
     first, second, third = plan_of(turn, redact).effects
     assert isinstance(first, Close)
     assert first.reason == "it was s3cret"
@@ -229,7 +229,7 @@ def test_where_redacting_fails_the_reason_of_a_close_is_kept_out_too() -> None:
             raise ValueError("cannot carry this")
 
     turn = Stubborn().turn({"token": "s3cret"})
-    turn.effects.append(Close("r", 4000, "s3cret"))
+    turn.effects += (Close("r", 4000, "s3cret"),)
     plan = plan_of(turn, action("redact", json=paths("$.token")))
     assert plan.effects == (Close("r", 4000, "s3cret", captured_reason=""),)
 
@@ -253,7 +253,7 @@ def test_a_held_message_says_how_an_edit_of_it_is_hidden() -> None:
 def facts_through(redact: Action, *facts: Any) -> list[Any]:
     turn = FakeTalk().handshake()
     redact.apply_handshake(turn)
-    turn.hits.append(Hit("r"))
+    turn.hits += (RuleHit("r"),)
     plan = turn.plan()
     assert plan is not None
     return [plan.redactors[0].redacted(fact) for fact in facts]

@@ -76,7 +76,7 @@ def test_a_repeated_send_goes_on_until_its_condition() -> None:
     assert not act.is_running(FakeTalk().turn("x")), "each connection has its own"
     turn = talk.turn("bye", Side.SERVER)
     assert act.stop(turn) == "stop sending to the client"
-    assert turn.effects == [StopSending(first.key)]
+    assert turn.effects == (StopSending(first.key),)
     assert not act.is_running(talk.turn("x"))
     assert len(sends(act, talk.turn("x"))) == 1
 
@@ -98,7 +98,7 @@ def test_what_was_begun_before_a_reload_is_stopped_after_it() -> None:
     turn = talk.turn("x")
     assert new.is_running(turn)
     new.stop(turn)
-    assert turn.effects == [StopSending(sent.key)]
+    assert turn.effects == (StopSending(sent.key),)
 
 
 def test_two_actions_of_one_rule_are_stopped_apart() -> None:

@@ -57,7 +57,7 @@ class CloseAction(Action):
         reason = self.reason.render(turn)
         _check_reason(reason)
         code = None if self.empty else self.code
-        turn.effects.append(Close(self.rule, code, reason, self.to, self.after))
+        turn.effects += (Close(self.rule, code, reason, self.to, self.after),)
         return f"close {words.sides(self.to)} with {self._what()}{words.later(self.after)}"
 
 

@@ -44,7 +44,7 @@ class CutAction(Action):
 
     def apply(self, turn: Turn) -> str:
         if self.bytes_ is not None:
-            turn.effects.append(Cut(self.rule, self.bytes_, CutHow(self.how)))
+            turn.effects += (Cut(self.rule, self.bytes_, CutHow(self.how)),)
         else:
-            turn.effects.append(Cut(self.rule, 0, CutHow(self.how), self._share))
+            turn.effects += (Cut(self.rule, 0, CutHow(self.how), self._share),)
         return f"cut {self._where()}"

@@ -26,5 +26,5 @@ class Note(Action):
 
     def apply(self, turn: Turn) -> str:
         text = self.text.render(turn)
-        turn.notes.append(text if len(text) <= NOTE_CHARS else text[: NOTE_CHARS - 1] + "…")
+        turn.notes += (text if len(text) <= NOTE_CHARS else text[: NOTE_CHARS - 1] + "…",)
         return ""

@@ -97,11 +97,11 @@ class Redact(Action):
         return f"hide {words.listed(what)} from the capture"
 
     def apply(self, turn: Turn) -> str:
-        turn.redactions.append(self.redaction)
+        turn.redactions += (self.redaction,)
         return DID
 
     def apply_handshake(self, turn: HandshakeTurn) -> str:
-        turn.redactors.append(self.redaction)
+        turn.redactors += (self.redaction,)
         return DID
 
 

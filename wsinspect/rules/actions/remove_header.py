@@ -29,5 +29,5 @@ class RemoveHeader(Action):
         return f"remove the header{'s' * (len(self.names) > 1)} {words.listed(self.names)}"
 
     def apply_handshake(self, turn: HandshakeTurn) -> str:
-        turn.remove_headers.extend(self.names)
+        turn.remove_headers += self.names
         return f"remove {words.listed(self.names)}"

@@ -61,7 +61,7 @@ class Reply(Action):
         low, high = self.after
         after_ms = low if low == high else self.random_of(turn).uniform(low, high)
         for opcode, payload in self._payloads(turn):
-            turn.effects.append(Send(self.rule, turn.side, opcode, payload, after_ms=after_ms))
+            turn.effects += (Send(self.rule, turn.side, opcode, payload, after_ms=after_ms),)
         turn.fate = Fate.DROP
         return f"reply {self._what()}"
 

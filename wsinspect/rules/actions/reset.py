@@ -29,5 +29,5 @@ class ResetAction(Action):
         return f"reset {words.sides(self.to)}{words.later(self.after)}"
 
     def apply(self, turn: Turn) -> str:
-        turn.effects.append(Reset(self.rule, self.to, self.after))
+        turn.effects += (Reset(self.rule, self.to, self.after),)
         return self.explain()

@@ -88,7 +88,7 @@ class SendAction(Action):
     def apply(self, turn: Turn) -> str:
         if self.is_running(turn):
             return ""
-        turn.effects += self._sends(turn)
+        turn.effects += tuple(self._sends(turn))
         if self.every is not None:
             ends_ns = turn.now_ns + self._lasts_ms() * 1e6
             turn.memory(self).update(ends_ns=ends_ns, key=self._key)  # after a reload, the key is another
@@ -134,7 +134,7 @@ class SendAction(Action):
     def stop(self, turn: Turn) -> str:
         memory = turn.memory(self)
         memory.pop("ends_ns", None)
-        turn.effects.append(StopSending(memory.pop("key", self._key)))
+        turn.effects += (StopSending(memory.pop("key", self._key)),)
         return f"stop sending to the {self.to.word}"
 
 

@@ -34,5 +34,5 @@ class SetHeader(Action):
 
     def apply_handshake(self, turn: HandshakeTurn) -> str:
         for name, value in self.headers.items():
-            turn.set_headers.append((name, headers.check_value(name, value.render(turn))))
+            turn.set_headers += ((name, headers.check_value(name, value.render(turn))),)
         return f"set {words.listed(self.headers)}"

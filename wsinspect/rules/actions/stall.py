@@ -53,8 +53,8 @@ class StallAction(Action):
         return f" for {words.duration(self.for_)}" if self.for_ else ""
 
     def apply(self, turn: Turn) -> str:
-        turn.effects.append(
-            Stall(self.rule, self.from_, self.after, self.for_, ends_pass=self.how == "black-hole")
+        turn.effects += (
+            Stall(self.rule, self.from_, self.after, self.for_, ends_pass=self.how == "black-hole"),
         )
         return f"stall {words.sides(self.from_)}{self._how_long}"
 

@@ -39,5 +39,5 @@ class StripExtension(Action):
         return f"take {self._what()} out of the client's offer"
 
     def apply_handshake(self, turn: HandshakeTurn) -> str:
-        turn.strip_extensions.extend(self.names)
+        turn.strip_extensions += self.names
         return f"strip {self._what()}"

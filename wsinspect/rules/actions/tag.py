@@ -30,5 +30,5 @@ class Tag(Action):
 
     def apply(self, turn: Turn) -> str:
         new = [tag for tag in self.tags if tag not in turn.tags]
-        turn.tags.extend(new)
+        turn.tags += tuple(new)
         return f"tag {words.listed(new)}" if new else ""

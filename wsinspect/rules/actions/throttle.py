@@ -60,5 +60,5 @@ class ThrottleAction(Action):
     def apply(self, turn: Turn) -> str:
         at_opening = turn.message is None and turn.frame is None
         senders = self.from_ or (BOTH if at_opening else (turn.side,))
-        turn.effects += [Throttle(self.rule, sender, self.rate) for sender in senders]
+        turn.effects += tuple(Throttle(self.rule, sender, self.rate) for sender in senders)
         return "throttle off" if self.rate is None else f"throttle to {words.rate(self.rate)}"

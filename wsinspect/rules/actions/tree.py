@@ -40,7 +40,7 @@ class TreeAction(Action):
                 f"{step.done} ({count:,} places)" if count > 1 else step.done if count else step.missing
             )
         if tree is not decoded.tree:
-            turn.set_tree(tree)
+            turn.set_payload(turn.talk.encode(decoded, tree))
         return ", ".join(did)
 
 
@@ -48,4 +48,5 @@ def step_of(
     method: Callable[[Path, Any, Any], tuple[Any, int]], path: Path, value: Value
 ) -> Callable[..., Any]:
     """`Path.set` or `Path.append` with a value that is filled in for each message."""
-    return lambda tree, turn: method(path, tree, value.render(turn))
+    render = value.render
+    return lambda tree, turn: method(path, tree, render(turn))

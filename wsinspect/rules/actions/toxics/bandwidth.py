@@ -34,5 +34,5 @@ class Bandwidth(Toxic):
         return f"let through at most {self.rate:,} KB/s of what {self.whose}"
 
     def attack(self, turn: Turn) -> str:
-        turn.effects.append(Throttle(self.rule, self.sender, self.rate * 1000.0 if self.rate else None))
+        turn.effects += (Throttle(self.rule, self.sender, self.rate * 1000.0 if self.rate else None),)
         return f"bandwidth {words.rate(self.rate * 1000)}" if self.rate else "bandwidth without limit"

@@ -22,5 +22,5 @@ class LimitDataToxic(Toxic):
         return f"end the connection after {words.size(self.bytes_)} that {self.whose}"
 
     def attack(self, turn: Turn) -> str:
-        turn.effects.append(LimitData(self.rule, self.sender, self.bytes_))
+        turn.effects += (LimitData(self.rule, self.sender, self.bytes_),)
         return f"limit_data {words.size(self.bytes_)}"

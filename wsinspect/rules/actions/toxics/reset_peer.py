@@ -24,5 +24,5 @@ class ResetPeer(Toxic):
         return f"reset both sides{words.later(self.timeout)}"
 
     def attack(self, turn: Turn) -> str:
-        turn.effects.append(Reset(self.rule, BOTH, self.timeout))
+        turn.effects += (Reset(self.rule, BOTH, self.timeout),)
         return f"reset_peer{words.later(self.timeout)}"

@@ -37,7 +37,7 @@ class Slicer(Toxic):
 
     def attack(self, turn: Turn) -> str:
         seed = self.random_of(turn).getrandbits(32)
-        turn.effects.append(
-            Slice(self.rule, self.sender, self.average_size, self.size_variation, self.delay, seed)
+        turn.effects += (
+            Slice(self.rule, self.sender, self.average_size, self.size_variation, self.delay, seed),
         )
         return f"slicer: pieces of about {words.size(self.average_size)}"

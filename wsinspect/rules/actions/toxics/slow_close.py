@@ -21,5 +21,5 @@ class SlowCloseToxic(Toxic):
         return f"pass the {self.sender.word}'s end on {words.duration(self.delay)} later"
 
     def attack(self, turn: Turn) -> str:
-        turn.effects.append(SlowClose(self.rule, self.sender, self.delay))
+        turn.effects += (SlowClose(self.rule, self.sender, self.delay),)
         return f"slow_close {words.duration(self.delay)}"

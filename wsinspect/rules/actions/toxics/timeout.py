@@ -25,5 +25,5 @@ class Timeout(Toxic):
         return f"swallow all that {self.whose}{then}"
 
     def attack(self, turn: Turn) -> str:
-        turn.effects.append(Stall(self.rule, (self.sender,), then_fin_ms=float(self.timeout) or None))
+        turn.effects += (Stall(self.rule, (self.sender,), then_fin_ms=float(self.timeout) or None),)
         return f"timeout {words.duration(self.timeout)}" if self.timeout else "timeout: a black hole"
