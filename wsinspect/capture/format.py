@@ -130,32 +130,34 @@ def encode(record: Record) -> tuple[bytes, bytes]:
 
     Raises struct.error where a number does not fit its field: a programmer's mistake.
     """
+    if isinstance(record, Read):
+        return read_head(fields_of(record)), record.data
+    return pack_record(record), b""
+
+
+def pack_record(record: FactRecord | Sent | Gap | Clock) -> bytes:
+    """`encode` of all but a Read: in one piece."""
     match record:
-        case Read():
-            return read_head(fields_of(record)), record.data
         case FactRecord():
-            return fact_record(record.conn, record.t_ns, facts.dumps(record.fact)), b""
+            return fact_record(record.conn, record.t_ns, facts.dumps(record.fact))
         case Sent():
             about = _about(record)
-            payload = _SENT_FIELDS.pack(record.offset, len(about)) + about + record.data
-            return pack(RecordType.SENT, payload, record.t_ns, conn=record.conn, side=record.side), b""
+            payload = b"%b%b%b" % (_SENT_FIELDS.pack(record.offset, len(about)), about, record.data)
+            return pack(RecordType.SENT, payload, record.t_ns, record.conn, record.side)
         case Gap():
-            payload = _GAP_FIELDS.pack(record.offset, record.nbytes) + record.reason.encode(
-                "utf-8", "replace"
-            )
-            return pack(RecordType.GAP, payload, record.t_ns, conn=record.conn, side=record.side), b""
+            reason = record.reason.encode("utf-8", "replace")
+            payload = _GAP_FIELDS.pack(record.offset, record.nbytes) + reason
+            return pack(RecordType.GAP, payload, record.t_ns, record.conn, record.side)
         case Clock():
-            return pack(RecordType.CLOCK, _CLOCK_FIELDS.pack(record.wall_ns), record.t_ns), b""
+            return pack(RecordType.CLOCK, _CLOCK_FIELDS.pack(record.wall_ns), record.t_ns)
 
 
 def _about(sent: Sent) -> bytes:
     """What a SENT says of its bytes."""
-    about = _reason(sent.why, sent.rule)
-    if sent.last_frame:
-        about += b',"frames":[%d,%d]' % (sent.first_frame, sent.last_frame)
-    if sent.wire_bytes:
-        about += b',"wire":%d' % sent.wire_bytes
-    return about + b"}"
+    reason = _reason(sent.why, sent.rule)
+    frames = b',"frames":[%d,%d]' % (sent.first_frame, sent.last_frame) if sent.last_frame else b""
+    wire = b',"wire":%d' % sent.wire_bytes if sent.wire_bytes else b""
+    return b"%b%b%b}" % (reason, frames, wire)
 
 
 @functools.lru_cache(maxsize=256)
@@ -186,7 +188,7 @@ def read_head(
 
 def fact_record(conn: int, t_ns: int, payload: bytes) -> bytes:
     """A FACT record around a fact's JSON."""
-    return pack(RecordType.FACT, payload, t_ns, conn=conn)
+    return pack(RecordType.FACT, payload, t_ns, conn)
 
 
 def segment_record(segment: Segment) -> bytes:
@@ -221,7 +223,7 @@ def checkpoint_record(t_ns: int, entries: list[tuple[int, int, bytes]]) -> bytes
     return pack(RecordType.CHECKPOINT, b'{"facts":[' + b",".join(parts) + b"]}", t_ns)
 
 
-def pack(kind: int, payload: bytes, t_ns: int, *, conn: int = 0, side: int = 0) -> bytes:
+def pack(kind: int, payload: bytes, t_ns: int, conn: int = 0, side: int = 0) -> bytes:
     """A whole record in one piece."""
     sealed = _SEALED.pack(len(payload), kind, side, 0, 0, conn, t_ns) + payload
     check: int = digest(sealed[SPLIT - 4 :], digest(sealed[: SPLIT - 4])) & 0xFFFFFFFF

@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import Literal
 
 from wsinspect.capture import facts, files
-from wsinspect.capture.format import MAX_DATA, encode, fact_record, fields_of, read_head
+from wsinspect.capture.format import MAX_DATA, fact_record, fields_of, pack_record, read_head
 from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe, Slot
 from wsinspect.errors import Unavailable, UsageError
-from wsinspect.model import Clock, FactRecord, Gap, Judged, Notice, Read, ReadFields, Record, Sent, Side
+from wsinspect.model import FactRecord, Gap, Judged, Notice, Read, ReadFields, Record, Side
 
 type Pressure = Literal["drop", "throttle"]
 """What gives way where the disk is slower than the traffic: the capture, or the traffic."""
@@ -249,22 +249,21 @@ class Writer:
                 return
             if self._pending and self.queue_bytes <= self._limit // 2:
                 self._put_gaps()
-            match record:
-                case Read():
-                    self._append_read(record)
-                case FactRecord():
-                    for side in Side if self._pending else ():
-                        if gap := self._pending.pop((record.conn, side), None):
-                            self._put_packed(gap)
-                    payload = facts.dumps(record.fact)
-                    packed = fact_record(record.conn, record.t_ns, payload)
-                    entry: Entry = packed  # a verdict, of which there may be one for each message
-                    if not isinstance(record.fact, Judged):
-                        entry = FactEntry(packed, record.conn, record.t_ns, record.fact, payload)
-                    self._put_if_slack(entry, len(packed))
-                case Sent() | Gap() | Clock():
-                    packed = encode(record)[0]
-                    self._put_if_slack(packed, len(packed))
+            if isinstance(record, Read):
+                self._append_read(record)
+            elif isinstance(record, FactRecord):
+                for side in Side if self._pending else ():
+                    if gap := self._pending.pop((record.conn, side), None):
+                        self._put_packed(gap)
+                payload = facts.dumps(record.fact)
+                packed = fact_record(record.conn, record.t_ns, payload)
+                entry: Entry = packed  # a verdict, of which there may be one for each message
+                if not isinstance(record.fact, Judged):
+                    entry = FactEntry(packed, record.conn, record.t_ns, record.fact, payload)
+                self._put_if_slack(entry, len(packed))
+            else:
+                packed = pack_record(record)
+                self._put_if_slack(packed, len(packed))
         if self._sleeping:
             self._rouse()
 
@@ -297,11 +296,13 @@ class Writer:
         self._queue.append(entry)
 
     def _put_if_slack(self, entry: Entry, size: int) -> None:
-        if self.queue_bytes + size > self._limit + FACT_SLACK:
+        queued = self._queued + size
+        if queued - self._written > self._limit + FACT_SLACK:
             self._lost_facts += 1
             self._overflowed = True
         else:
-            self._put(entry, size)
+            self._queued = queued
+            self._queue.append(entry)
 
     def _put_mark(self) -> None:
         """Before a read that goes beyond a segment's size: the frames counted so far stand before it."""
@@ -335,8 +336,8 @@ class Writer:
             self._lost_facts = 0
         self._pending.clear()
 
-    def _put_packed(self, record: Record) -> None:
-        packed = encode(record)[0]
+    def _put_packed(self, record: Gap | FactRecord) -> None:
+        packed = pack_record(record)
         self._put(packed, len(packed))
 
     def close(self, timeout_s: float = 2.0) -> None:

@@ -11,12 +11,11 @@ from typing import Any
 
 from wsinspect.decode.edits import SCALARS, same
 from wsinspect.decode.jsonencoder import encoder
-from wsinspect.decode.jsonvalue import scan
 
 __all__ = ["splice"]
 
-_COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
-_SPACES = frozenset(" \t\n\r")
+_VALUE = re.compile(r'[ \t\n\r]*:[ \t\n\r]*("[^"]*"|[^"\[{\s,\]}]+)')
+"""Behind a name, a scalar in a text without backslashes."""
 _MOST = 16
 """Changes: each is a search of the text."""
 _NOTHING: Any = object()
@@ -57,10 +56,8 @@ def _differ_in(tree: Any, old: Any, changes: list[_Change]) -> bool:
     if not isinstance(tree, dict) or not isinstance(old, dict) or len(tree) != len(old):
         return False
     find = old.get
-    for name, value in tree.items():
-        was = find(name, _NOTHING)
-        if value is was:
-            continue
+    for name in [name for name, value in tree.items() if value is not find(name, _NOTHING)]:
+        value, was = tree[name], find(name, _NOTHING)
         if was is _NOTHING:
             return False
         if type(value) in SCALARS and type(was) in SCALARS:
@@ -72,16 +69,10 @@ def _differ_in(tree: Any, old: Any, changes: list[_Change]) -> bool:
 
 
 def _place(text: str, name: str) -> tuple[int, int] | None:
-    """Where the value of a name begins and ends; None where the name stands there more than once."""
+    """Where the scalar of a name begins and ends; None where the name stands there more than once."""
     quoted = f'"{name}"'
     at = text.find(quoted)
     if at < 0 or text.find(quoted, at + 1) >= 0:
         return None
-    start = at + len(quoted)
-    if text[start : start + 1] == ":" and text[start + 1 : start + 2] not in _SPACES:
-        start += 1
-    elif colon := _COLON.match(text, start):
-        start = colon.end()
-    else:
-        return None
-    return start, scan(text, start)[1]
+    value = _VALUE.match(text, at + len(quoted))
+    return None if value is None else value.span(1)

@@ -222,8 +222,7 @@ class SlowPath:
             carried = None if plan is None or plan.shadow else plan
             if carried is not None or not clear or (isinstance(item, Held) and item.message.truncated):
                 self._flush_run(now_ns)
-                self._carry(item, plan, now_ns)
-                clear = way.clear
+                clear = self._carry(item, plan, now_ns, clear=clear)
                 continue
             if judging.view is not None:
                 judging.show(item, plan, now_ns, alone=self._is_alone(item))
@@ -267,8 +266,11 @@ class SlowPath:
         view = self.judging.view
         self.way.at = max(self.way.at, self._base + stop if view is None else view.scan.offset)
 
-    def _carry(self, item: Held | Control, plan: Plan | None, now_ns: int) -> None:
-        """It does not go out at once and as it came: by a plan, or since something waits before it."""
+    def _carry(self, item: Held | Control, plan: Plan | None, now_ns: int, *, clear: bool) -> bool:
+        """It does not go out at once and as it came: by a plan, or since something waits before it.
+
+        `clear`: nothing waits. Returns the same, as it is then.
+        """
         judging, way = self.judging, self.way
         numbers = judging.numbers(item)
         if judging.view is not None:
@@ -278,7 +280,8 @@ class SlowPath:
         unit = Unit(item, self._position(), numbers, plan)
         if plan is not None:
             judging.apply(plan, unit, item, now_ns)
-        if not way.send(unit, now_ns):
+        clear = clear and way.send(unit, now_ns)
+        if not clear:
             if isinstance(item, Held) or item.frame.opcode == Opcode.CLOSE:
                 way.outlet.add(unit, now_ns)
             else:
@@ -288,6 +291,8 @@ class SlowPath:
         self._current = None
         if plan is not None and plan.effects:
             self._carry_effects(plan.effects, now_ns)
+            clear = False
+        return clear or way.clear
 
     def _piece(self, data: bytes, now_ns: int) -> None:
         """Bytes that pass unseen: of what is too large, or cannot be parsed, or of no interest."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from wsinspect.model import Opcode, Sent
-from wsinspect.model.plans import Cut, Plan, Shape
+from wsinspect.model.plans import Cut, Shape
 from wsinspect.relay.book import Book
 from wsinspect.relay.commands import Inject
 from wsinspect.relay.direction import Direction, Output
@@ -118,14 +118,13 @@ class WayOut:
             self.line.flow(now_ns, self._direction.out)
 
     def send(self, unit: Unit, now_ns: int) -> bool:
-        """Let out a message at once, where nothing is before it and nothing holds it; whether that was so."""
+        """Let out a message at once, where nothing holds it; whether that was so. Nothing is before it."""
         plan = unit.plan
         if (
             not isinstance(unit.what, Held)
             or unit.due_ns > now_ns
             or unit.hold
             or (plan is not None and plan.behind > 0)
-            or not self.clear
         ):
             return False
         self._go(unit, now_ns)
@@ -211,7 +210,8 @@ class WayOut:
                     self.put(finish, now_ns)
             case _:
                 assert_never(unit.what)
-        self.at = max(self.at, unit.end)
+        if unit.end > self.at:
+            self.at = unit.end
 
     def _pass_piece(self, data: bytes, start: int, now_ns: int) -> None:
         """Bytes as they came; what waits for a boundary is put in between."""
@@ -291,7 +291,7 @@ class WayOut:
             if plan is None or not (plan.uncaptured or plan.captured or plan.captured_after):
                 sent = Sent(direction.conn, direction.side, now_ns, wire, self.at, "cut", cut.rule)
                 sent.first_frame, sent.last_frame = unit.numbers
-                self._sent(sent)
+                self._book.sent.append(sent)
             self.put(wire, now_ns)
             if not self.line.stalled_until_ns:
                 direction.out += self.line.rest()
@@ -313,7 +313,9 @@ class WayOut:
         shown, direction = data, self._direction
         if command.captured is not None:
             shown = encode_frame(command.opcode, command.captured, mask=command.mask)
-        self._sent(Sent(direction.conn, direction.side, now_ns, shown, self.at, command.why, command.rule))
+        self._book.sent.append(
+            Sent(direction.conn, direction.side, now_ns, shown, self.at, command.why, command.rule)
+        )
         direction.close_injected = direction.close_injected or command.opcode == Opcode.CLOSE
         self._final = self._final or command.last
         self.put(data, now_ns)
@@ -335,7 +337,7 @@ class WayOut:
     def _record(self, unit: Unit, wire: bytes, why: str, now_ns: int) -> None:
         """Other bytes than those that came go out for a unit."""
         plan = unit.plan
-        if _kept_out(plan):
+        if plan is not None and plan.uncaptured:
             return
         captured = None
         if plan is not None:
@@ -357,9 +359,6 @@ class WayOut:
         sent = Sent(
             direction.conn, direction.side, now_ns, data, unit.end, why, rule, *unit.numbers, compressed
         )
-        self._sent(sent)
-
-    def _sent(self, sent: Sent) -> None:
         self._book.sent.append(sent)
 
     def say_recompressed(self, now_ns: int) -> None:
@@ -372,11 +371,6 @@ def look_at(control: Control) -> Look:
     """How a control frame came."""
     frame = control.frame
     return Look(frame.opcode, [frame.length], [frame.mask], frame.rsv)
-
-
-def _kept_out(plan: Plan | None) -> bool:
-    """The capture shall have nothing of it."""
-    return plan is not None and plan.uncaptured
 
 
 def _without_rsv1(shape: Shape | None) -> Shape | None:

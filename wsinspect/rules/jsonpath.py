@@ -99,8 +99,12 @@ class Path:
         A name that its map has not yet is made there. A place whose parent is missing stays missing, and so
         does an element beyond a list's end.
         """
+        steps = self.steps
+        if len(steps) == 1 and type(steps[0]) is str and isinstance(tree, dict):  # as most are
+            name = steps[0]
+            return (tree if tree.get(name, _GONE) is value else {**tree, name: value}), 1
         node, parents = tree, []
-        for step in self.steps:
+        for step in steps:
             if type(step) is not str or not isinstance(node, dict):
                 return self._change(tree, lambda _: value, create=True)
             parents.append((node, step))

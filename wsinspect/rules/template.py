@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import difflib
-import functools
 import itertools
 import json
 import re
@@ -327,7 +326,8 @@ class Value:
     """As YAML gives it."""
     templates: tuple[Template, ...]
     """Those with something to fill in."""
-    _render: Callable[[AnyTurn], Any]
+    render: Callable[[AnyTurn], Any]
+    """Gives the value for a message. Raises ValueError where a value is missing."""
 
     @classmethod
     def parse(cls, source: Any) -> Value:
@@ -343,10 +343,6 @@ class Value:
     def expressions(self) -> tuple[Expression, ...]:
         return tuple(each for template in self.templates for each in template.expressions)
 
-    def render(self, turn: AnyTurn) -> Any:
-        """The value for a message. Raises ValueError where a value is missing."""
-        return self._render(turn)
-
 
 def _compiled(source: Any, templates: list[Template]) -> Callable[[AnyTurn], Any]:
     match source:
@@ -354,7 +350,7 @@ def _compiled(source: Any, templates: list[Template]) -> Callable[[AnyTurn], Any
             template = Template.parse(source)
             text = template.constant
             if text is not None:
-                return functools.partial(_constant, text)
+                return _constant(text)
             templates.append(template)
             return template.value
         case list():
@@ -365,8 +361,8 @@ def _compiled(source: Any, templates: list[Template]) -> Callable[[AnyTurn], Any
             return lambda turn: {key: item(turn) for key, item in pairs}
         case _:
             pass
-    return functools.partial(_constant, source)
+    return _constant(source)
 
 
-def _constant(value: Any, _turn: AnyTurn) -> Any:
-    return value
+def _constant(value: Any) -> Callable[[AnyTurn], Any]:
+    return lambda turn: value

@@ -10,6 +10,8 @@ What a peer does wrong is a `Violation` on its frame; nothing that it sends rais
 
 from __future__ import annotations
 
+import struct
+
 from wsinspect.model import Frame, Opcode, ScanState, Side, Violation
 from wsinspect.wire.close_codes import parse_close
 from wsinspect.wire.masking import apply_mask
@@ -26,6 +28,9 @@ _PING_PONG = frozenset({0x89, 0x8A})
 _PLAIN_IDLE = _PING_PONG | {0x81, 0x82}
 _PLAIN_IDLE_DEFLATE = _PLAIN_IDLE | {0xC1, 0xC2}
 _PLAIN_IN_MESSAGE = _PING_PONG | {0x00}
+
+_HEAD_16 = struct.Struct("!BBH").pack
+_HEAD_64 = struct.Struct("!BBQ").pack
 
 _KEPT_OF_CONTROL = 125
 """Payloads of control frames are kept up to their legal size, whatever max_payload says."""
@@ -338,9 +343,9 @@ def encode_frame(
     if length < 126 and not wide:
         header = bytes((first, mask_bit | length))
     elif length < 0x10000 and not wide:
-        header = bytes((first, mask_bit | 126)) + length.to_bytes(2)
+        header = _HEAD_16(first, mask_bit | 126, length)
     else:
-        header = bytes((first, mask_bit | 127)) + length.to_bytes(8)
+        header = _HEAD_64(first, mask_bit | 127, length)
     if mask is None:
         return header + payload
     return header + mask + apply_mask(payload, mask)
