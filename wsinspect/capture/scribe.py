@@ -61,11 +61,8 @@ class Mark:
     frames: int | None
 
 
-type Slot = list[ReadFields | bytes]
-"""A Read in the queue, as it is or as a whole record: the relay may change it while it waits there."""
-
-type Entry = Slot | bytes | ReadFields | FactEntry | Mark
-"""…, a whole record, a Read, …"""
+type Entry = bytes | ReadFields | FactEntry | Mark
+"""A whole record, a Read, …"""
 
 _JOINED = 4096
 """Up to this many bytes of data are copied: that costs less than a chunk of its own."""
@@ -195,26 +192,27 @@ class Scribe:
         if entries and (clock := self._clock_if_due()):
             self._own += len(clock)
             small.append(clock)
-        for each in entries:
-            entry = each[0] if isinstance(each, list) else each
-            data = b""
+        outage = self._outage
+        for entry in entries:
             if isinstance(entry, bytes):
                 record = entry
+                small.append(record)
             elif isinstance(entry, tuple):
                 record, data = read_head(entry), entry[3]
+                small.append(record)
+                if len(data) > _JOINED:
+                    chunks += (b"".join(small), data)
+                    small.clear()
+                else:
+                    small.append(data)
             elif isinstance(entry, FactEntry):
-                self._live.take(entry.conn, entry.t_ns, entry.fact, entry.payload)
                 record = entry.record
+                small.append(record)
+                self._live.take(entry.conn, entry.t_ns, entry.fact, entry.payload)
             else:
                 continue
-            small.append(record)
-            if len(data) > _JOINED:
-                chunks += (b"".join(small), data)
-                small.clear()
-            elif data:
-                small.append(data)
-            if self._outage is not None:
-                self._outage.note(record)
+            if outage is not None:
+                outage.note(record)
         if small:
             chunks.append(b"".join(small))
         return chunks

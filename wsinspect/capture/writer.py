@@ -1,9 +1,11 @@
 """Appending to a capture without ever making the relay wait.
 
     relay's thread                          writer's thread
-    append: enqueue;                   -->  take what is queued, make the records of what is not sealed,
-            wake it only where it sleeps    one writev, nap 20 ms
-    seal:   make a small read's record      (`scribe`: where it goes, segments, checkpoints, clocks)
+    append: keep a small read, else    -->  take what is queued, make the records of large reads,
+            enqueue                         one writev, nap 20 ms
+    seal:   enqueue the small read's        (`scribe`: where it goes, segments, checkpoints, clocks)
+            record; wake it only where
+            it sleeps
 
 The queue is a deque with one producer and one consumer, its methods atomic under the interpreter lock: no
 lock on the fast path. The writer announces that it sleeps *before* it looks at the queue a last time, and the
@@ -16,7 +18,7 @@ floods in does not wait for the end of a nap: the relay wakes the writer for eac
 
 While the writer has the interpreter the relay waits. So the relay itself makes the records of small reads,
 once they are on their way and nobody waits for it (half a microsecond each). A batch has hundreds, which
-showed in the slowest messages; few are left to the writer. Of large reads the writer makes them.
+showed in the slowest messages. Of large reads the writer makes them.
 
 A full queue (a slow disk, or none) drops reads, never facts, and merges what it dropped into one gap for each
 direction, which is written as soon as half of the queue is free again. With `throttle` the relay is told to
@@ -35,7 +37,7 @@ from typing import Literal
 
 from wsinspect.capture import facts, files
 from wsinspect.capture.format import MAX_DATA, fact_record, fields_of, pack_record, read_head
-from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe, Slot
+from wsinspect.capture.scribe import Entry, FactEntry, Mark, Move, Scribe
 from wsinspect.errors import Unavailable, UsageError
 from wsinspect.model import FactRecord, Gap, Judged, Notice, Read, ReadFields, Record, Side
 
@@ -58,7 +60,7 @@ _RECORDS_A_BATCH = 8192
 _BYTES_A_BATCH = 4 << 20
 """Roughly: the queue's bytes are taken as spread evenly."""
 _SMALL = 4096
-"""Bytes; a read up to this size can be sealed."""
+"""Bytes; the relay makes the records of reads up to this size."""
 _RETRY_FIRST_S = 0.25
 _RETRY_LAST_S = 2.0
 _LAST_CONN = (1 << 32) - (1 << 24)
@@ -68,15 +70,8 @@ SLOW = "the disk was slower than the traffic"
 TOO_LONG = "one read of more than 64 MiB"
 
 
-def seal(slot: Slot) -> None:
-    """Make the record of a read that was appended, if the writer has not done so: off the message's way."""
-    read = slot[0]
-    if type(read) is tuple:
-        slot[0] = read_head(read) + read[3]
-
-
 class Writer:
-    """The one writer of a capture. All methods but `close` belong to one thread, the relay's."""
+    """The one writer of a capture. All methods belong to one thread, the relay's."""
 
     def __init__(
         self,
@@ -132,6 +127,7 @@ class Writer:
         self._brim = min(MAX_DATA, queue_limit // 2 if self._throttle else queue_limit)
         self._worth = min(WORTH_A_WRITE, queue_limit // 4)
         self._queue: deque[Entry] = deque()
+        self._unsealed: ReadFields | None = None  # the last read, where that is small: it counts as queued
         self._queued = 0  # bytes ever enqueued
         self._written = 0  # bytes ever written: the writer's thread alone changes it
         self._lock = threading.Lock()  # guards _pending and what else only the slow paths touch
@@ -190,26 +186,35 @@ class Writer:
         has a quarter of the queue to write it gets a head start: 4 ms for each MiB at most."""
         if type(record) is Read:
             self.append_read(fields_of(record))
+            self.seal()
         else:
             self._append_slowly(record)
 
-    def append_read(self, read: ReadFields) -> Slot | None:
-        """`append` of a Read with these fields: the hot path. Returns what `seal` takes, if it is small."""
+    def append_read(self, read: ReadFields) -> None:
+        """`append` of a Read with these fields: the hot path. `seal` follows it, once it is sent on."""
+        if self._unsealed is not None:  # a fault came between
+            self.seal()
         nbytes = len(read[3])
         queued = self._queued + nbytes + 48
         if queued > self._clear_to and not self._is_clear(queued):
             self._append_slowly(Read(*read))
-            return None
-        slot: Slot | None = None
-        if nbytes > _SMALL:
-            self._queue.append(read)
-        else:
-            slot = [read]
-            self._queue.append(slot)
+            return
         self._queued = queued
+        if nbytes <= _SMALL:
+            self._unsealed = read
+            return
+        self._queue.append(read)
         if self._sleeping:
             self._rouse()
-        return slot
+
+    def seal(self) -> None:
+        """Make the record of the read that was appended, where it is small: off the message's way."""
+        read = self._unsealed
+        if read is not None:
+            self._unsealed = None
+            self._queue.append(read_head(read) + read[3])
+            if self._sleeping:
+                self._rouse()
 
     def _is_clear(self, queued: int) -> bool:
         """Whether a read that brings the queue there finds room, and nothing is against it."""
@@ -244,6 +249,8 @@ class Writer:
 
     def _append_slowly(self, record: Record) -> None:
         """Everything but a Read that finds room at once."""
+        if self._unsealed is not None:
+            self.seal()
         with self._lock:
             if self._closing:
                 return
@@ -342,6 +349,7 @@ class Writer:
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write everything queued and let go of the file; a disk that hangs for `timeout_s` is left alone."""
+        self.seal()
         with self._lock:
             if not self._closing:
                 self._put_gaps()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 
 from mitmproxy.proxy import commands, events
 
-from wsinspect.capture.writer import Writer, seal
+from wsinspect.capture.writer import Writer
 from wsinspect.model import How, Notice, Side
 from wsinspect.proxy import contract
 from wsinspect.proxy.alarm import Alarm
@@ -54,8 +54,8 @@ class Takeover:
 
     __slots__ = (
         "_alarm", "_append", "_append_read", "_bypassed", "_faulty", "_finished", "_full", "_held", "_limits",
-        "_loop", "_notified", "_on_finished", "_severed", "_task", "_throttled", "_undelivered", "legs",
-        "on_holds", "on_windows", "session", "upgraded", "watcher",
+        "_loop", "_notified", "_on_finished", "_seal", "_severed", "_task", "_throttled", "_undelivered",
+        "legs", "on_holds", "on_windows", "session", "upgraded", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +71,7 @@ class Takeover:
         self.watcher = watcher
         self._append = writer.append
         self._append_read = writer.append_read
+        self._seal = writer.seal
         self._on_finished = on_finished
         self.on_holds: Callable[[Session], None] = lambda session: None
         """Told where messages were held or released."""
@@ -212,14 +213,13 @@ class Takeover:
                 return
             now_ns = time.monotonic_ns()
             if (read := session.pass_on(side, data, now_ns)) is not None:
-                slot = self._append_read(read)
+                self._append_read(read)
                 sent = True
                 if peer.clear and peer.pipe is None:
                     peer.send(data)
                 else:
                     peer.write(data)
-                if slot is not None:
-                    seal(slot)
+                self._seal()
                 if session.passed(side, data, now_ns):
                     self._pump()
                 return
