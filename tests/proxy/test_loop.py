@@ -55,6 +55,10 @@ async def heard_on(sock: socket.socket) -> Heard:
     return protocol
 
 
+def done(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)
+
+
 def paused(transport: asyncio.Transport) -> None:
     transport.pause_reading()
 
@@ -166,6 +170,41 @@ def test_timers_and_other_readers_go_on_beside_a_busy_one(pair: tuple[socket.soc
             far.send(b"other")
             assert await asyncio.wait_for(loop.sock_recv(other, 10), 5) == b"other"
         await asyncio.sleep(0.01)
+        protocol.transport.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda loop, call: loop.call_soon(call),
+        lambda loop, call: loop.call_later(0.001, call),
+        lambda loop, call: loop.call_soon_threadsafe(call),
+        lambda loop, call: loop.create_task(asyncio.to_thread(call)),
+        lambda loop, call: loop.run_in_executor(None, call),
+    ],
+    ids=["soon", "later", "threadsafe", "task", "executor"],
+)
+def test_what_a_straight_reader_asks_of_the_loop_is_done(
+    ask: Callable[[asyncio.AbstractEventLoop, Callable[[], None]], object],
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        protocol = await heard_on(ours)
+        asked = asyncio.Event()
+
+        def reader() -> bool:
+            os.read(ours.fileno(), 100)
+            ask(loop, lambda: done(loop, asked))
+            return True
+
+        straight_readers()[ours.fileno()] = reader
+        theirs.send(b"ask")
+        await asyncio.wait_for(asked.wait(), 5)
         protocol.transport.close()
 
     run(main())

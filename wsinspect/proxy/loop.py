@@ -3,7 +3,9 @@
 From a socket that has become readable to a protocol's callback, asyncio makes a key and a handle, queues
 that, runs it in its context, and goes through three methods of the transport: 1 us for each read where many
 sockets are readable at once, 2 us where one is [measured], and each message is at least two reads. A straight
-reader is called by the selector as soon as `epoll` has named its socket.
+reader is called by the selector as soon as `epoll` has named its socket. Where that was all, and nobody has
+asked the loop for anything meanwhile, the selector waits again by itself: a turn of the loop costs as much as
+all that one read does [measured].
 
 Timers, other sockets, and every event but plain readability go asyncio's way. Nothing is used but what
 `asyncio` and `selectors` document. Elsewhere than on Linux, and within mitmdump, the transports read.
@@ -12,11 +14,13 @@ Timers, other sockets, and every event but plain readability go asyncio's way. N
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import select
 import selectors
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +41,24 @@ class StraightLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.straight: dict[int, Reader] = {}
         """By descriptor."""
-        super().__init__(_StraightSelector(self.straight))
+        self._selecting = _StraightSelector(self.straight)
+        super().__init__(self._selecting)
+
+    def call_soon[*Ts](
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        self._selecting.wanted = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at[*Ts](
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self._selecting.wanted = True
+        return super().call_at(when, callback, *args, context=context)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -55,6 +76,8 @@ class _StraightSelector(selectors.DefaultSelector):
     def __init__(self, straight: dict[int, Reader]) -> None:
         super().__init__()
         self._straight = straight
+        self.wanted = False
+        """The loop has something to do."""
         self._keys = self.get_map()
         # Another descriptor of the same epoll: it sees all that is registered, and is closed on its own.
         self._epoll = select.epoll.fromfd(os.dup(self.fileno()))
@@ -76,10 +99,22 @@ class _StraightSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """As `EpollSelector.select`, without the events that a straight reader took."""
+        wait_s = -1 if timeout is None else max(timeout, 0)
+        until = time.monotonic() + wait_s
+        self.wanted = False
+        while events := self._epoll.poll(wait_s, _EVENTS_A_TURN):
+            ready = self._left_of(events)
+            if ready or self.wanted:
+                return ready
+            if timeout is not None and (wait_s := until - time.monotonic()) <= 0:
+                break
+        return []
+
+    def _left_of(self, events: list[tuple[int, int]]) -> list[tuple[selectors.SelectorKey, int]]:
+        """Call the straight readers; returns what is for the transports."""
         straight = self._straight
         ready = []
-        wait_s = -1 if timeout is None else max(timeout, 0)
-        for fd, event in self._epoll.poll(wait_s, _EVENTS_A_TURN):
+        for fd, event in events:
             if event == select.EPOLLIN and fd in straight:
                 try:
                     if straight[fd]():
