@@ -4,8 +4,8 @@ From a socket that has become readable to a protocol's callback, asyncio makes a
 that, runs it in its context, and goes through three methods of the transport: 1 us for each read where many
 sockets are readable at once, 2 us where one is [measured], and each message is at least two reads. A straight
 reader is called by the selector as soon as `epoll` has named its socket. Where that was all, and nobody has
-asked the loop for anything meanwhile, the selector waits again by itself: a turn of the loop costs as much as
-all that one read does [measured].
+asked the loop for anything meanwhile, the selector waits again by itself: a turn of the loop takes 0.7 us, or
+1 us and more where a timer waits [measured].
 
 Timers, other sockets, and every event but plain readability go asyncio's way. Nothing is used but what
 `asyncio` and `selectors` document. Elsewhere than on Linux, and within mitmdump, the transports read.
