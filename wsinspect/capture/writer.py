@@ -31,7 +31,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -181,14 +181,21 @@ class Writer:
 
     # ---------------------------------------------------------------------------- the relay's thread
 
-    def append(self, record: Record) -> None:
-        """Enqueue a record; what finds no room is accounted in a gap. Never waits for the disk, but where it
+    def append(self, *records: Record) -> None:
+        """Enqueue records; what finds no room is accounted in a gap. Never waits for the disk, but where it
         has a quarter of the queue to write it gets a head start: 4 ms for each MiB at most."""
-        if type(record) is Read:
+        others: list[Record] = []
+        for record in records:
+            if type(record) is not Read:
+                others.append(record)
+                continue
+            if others:
+                self._append_slowly(others)
+                others = []
             self.append_read(fields_of(record))
             self.seal()
-        else:
-            self._append_slowly(record)
+        if others:
+            self._append_slowly(others)
 
     def append_read(self, read: ReadFields) -> None:
         """`append` of a Read with these fields: the hot path. `seal` follows it, once it is sent on."""
@@ -197,7 +204,7 @@ class Writer:
         nbytes = len(read[3])
         queued = self._queued + nbytes + 48
         if queued > self._clear_to and not self._is_clear(queued):
-            self._append_slowly(Read(*read))
+            self._append_slowly([Read(*read)])
             return
         self._queued = queued
         if nbytes <= _SMALL:
@@ -247,7 +254,7 @@ class Writer:
         except RuntimeError:
             pass  # it was awake already
 
-    def _append_slowly(self, record: Record) -> None:
+    def _append_slowly(self, records: Sequence[Record]) -> None:
         """Everything but a Read that finds room at once."""
         if self._unsealed is not None:
             self.seal()
@@ -256,23 +263,27 @@ class Writer:
                 return
             if self._pending and self.queue_bytes <= self._limit // 2:
                 self._put_gaps()
-            if isinstance(record, Read):
-                self._append_read(record)
-            elif isinstance(record, FactRecord):
-                for side in Side if self._pending else ():
-                    if gap := self._pending.pop((record.conn, side), None):
-                        self._put_packed(gap)
-                payload = facts.dumps(record.fact)
-                packed = fact_record(record.conn, record.t_ns, payload)
-                entry: Entry = packed  # a verdict, of which there may be one for each message
-                if not isinstance(record.fact, Judged):
-                    entry = FactEntry(packed, record.conn, record.t_ns, record.fact, payload)
-                self._put_if_slack(entry, len(packed))
-            else:
-                packed = pack_record(record)
-                self._put_if_slack(packed, len(packed))
+            for record in records:
+                if isinstance(record, Read):
+                    self._append_read(record)
+                elif isinstance(record, FactRecord):
+                    self._append_fact(record)
+                else:
+                    packed = pack_record(record)
+                    self._put_if_slack(packed, len(packed))
         if self._sleeping:
             self._rouse()
+
+    def _append_fact(self, record: FactRecord) -> None:
+        for side in Side if self._pending else ():
+            if gap := self._pending.pop((record.conn, side), None):
+                self._put_packed(gap)
+        payload = facts.dumps(record.fact)
+        packed = fact_record(record.conn, record.t_ns, payload)
+        entry: Entry = packed  # a verdict, of which there may be one for each message
+        if not isinstance(record.fact, Judged):
+            entry = FactEntry(packed, record.conn, record.t_ns, record.fact, payload)
+        self._put_if_slack(entry, len(packed))
 
     def _append_read(self, read: Read) -> None:
         size = len(read.data)

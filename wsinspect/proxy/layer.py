@@ -219,8 +219,7 @@ class LayerRelay:
         yield from contract.finish_layer(self.upgraded.layer, flow)
 
     def _record(self) -> None:
-        for record in self.session.take_records():
-            self._append(record)
+        self._append(*self.session.take_records())
 
     def _side(self, event: events.ConnectionEvent) -> Side:
         return Side.CLIENT if event.connection is self.upgraded.flow.client_conn else Side.SERVER

@@ -224,8 +224,7 @@ class Takeover:
                     self._pump()
                 return
             session.receive(side, data, now_ns)
-            for record in session.take_records():
-                self._append(record)
+            self._append(*session.take_records())
             sent = True
             for out in session.take_output(peer.side):
                 peer.write(out) if isinstance(out, bytes) else peer.finish(out)
@@ -304,8 +303,7 @@ class Takeover:
             self._limit(leg, STOP_LIMIT_S)
 
     def _pump(self) -> None:
-        for record in self.session.take_records():
-            self._append(record)
+        self._append(*self.session.take_records())
         for leg in self.legs:
             for out in self.session.take_output(leg.side):
                 if isinstance(out, bytes):
