@@ -94,7 +94,8 @@ def run(
                     started.enter_context(proxies.start(name, port, tls=tls, rules=rules, capture=capture))
                     for name in names
                 ]
-                for row, proxy in itertools.product(rows, running):
+                often = [row for row in rows for _ in range(row.times)]
+                for row, proxy in itertools.product(often, running):
                     if row.fits(number, has_process=proxy.process is not None, captures=bool(proxy.capture)):
                         one(number, row, proxy, results, duration_s)
 

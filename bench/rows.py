@@ -32,6 +32,8 @@ class Row:
     most_aim: float | None = None
     mockttp_aim: float | None = None
     """At least that many times mockttp with message events, where that is installed."""
+    times: int = 1
+    """So often in each round, where it varies with where the scheduler puts whom."""
     once: bool = False
     """In the first round alone, since it takes a minute."""
     rules: str = ""
@@ -62,13 +64,13 @@ ROWS = [
     Row("flood", "one-way flood 64 B", "msg_per_s", "--scenario flood --size 64",
         stock_must=1200, relay_must=0.12, stock_aim=2000, relay_aim=0.2),
     Row("single50", "50 connections, one message in flight each", "msg_per_s",
-        f"{ECHO} --conns 50 --window 1", stock_must=10, relay_must=0.75, relay_aim=0.9),
+        f"{ECHO} --conns 50 --window 1", stock_must=10, relay_must=0.75, relay_aim=0.9, times=3),
     Row("echo1M", "echo 1 MiB", "mb_per_s", "--scenario echo --size 1048576 --binary --window 2",
         stock_must=3, relay_must=0.55, stock_aim=6, relay_aim=0.85),
     Row("tls1", "TLS both sides, echo 64 B", "msg_per_s", f"{ECHO} --window 1024", tls=True,
         stock_must=500, stock_aim=900),
-    Row("ping50", "round trip, p50", "p50_us", PING, relay_must=1.15, relay_aim=1.05),
-    Row("ping99", "round trip, p99", "p99_us", PING, relay_must=1.6, relay_aim=1.3),
+    Row("ping50", "round trip, p50", "p50_us", PING, relay_must=1.15, relay_aim=1.05, times=3),
+    Row("ping99", "round trip, p99", "p99_us", PING, relay_must=1.6, relay_aim=1.3, times=3),
     Row("idle", "resident memory per idle connection", "kb_per_conn", "1000", stock_must=1.2),
     Row("idletls", "the same, TLS both sides", "kb_per_conn", "1000", tls=True, stock_must=1.2),
     Row("held", "5,000 connections held for a minute, heartbeats every 5 s: memory for each", "kb_per_held",
@@ -80,7 +82,7 @@ ROWS = [
     Row("rules20deep", "the same, with numbers so near that each message is decoded", "msg_per_s", JSON,
         rules="inspect-deep.yaml"),
     Row("rewrite", "each JSON message of 150 B rewritten, on its way back", "msg_per_s", JSON,
-        stock_must=10, stock_aim=20, rules="rewrite.yaml", comes_back={"$.price": 1}),
+        stock_must=10, stock_aim=20, rules="rewrite.yaml", comes_back={"$.price": 1}, times=3),
     Row("rewrite2", "the same, rewritten on its way there too", "msg_per_s", JSON,
         rules="rewrite-both.yaml", comes_back={"$.price": 1, "$.user.name": "bob"}),
     Row("lag", "what the capture lacks after SIGKILL, in time: the worst round", "lag_ms",
