@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.proxy.running import PROGRAM, TIMEOUT_S, close_read
+from tests.proxy.running import PROGRAM, TIMEOUT_S, stop
 
 type Line = dict[str, Any]
 
@@ -111,14 +111,7 @@ class Background:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it, and its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            return self.process.wait(TIMEOUT_S)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            close_read(self.process.stdout, self._reading)
+        return stop(self.process, number, self.process.stdout, self._reading)
 
     def __enter__(self) -> Background:
         return self

@@ -38,6 +38,18 @@ def close_read(pipe: IO[str] | None, reading: threading.Thread) -> None:
     pipe.close()
 
 
+def stop(process: subprocess.Popen[str], number: int, pipe: IO[str] | None, reading: threading.Thread) -> int:
+    """End a process by a signal, and its exit code. `reading` reads the pipe."""
+    if process.poll() is None:
+        process.send_signal(number)
+    try:
+        return process.wait(TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+        close_read(pipe, reading)
+
+
 class RunningProxy:
     """`wsinspect proxy …` as a child process; one port for each mode."""
 
@@ -88,14 +100,7 @@ class RunningProxy:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it, and its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            return self.process.wait(TIMEOUT_S)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            close_read(self.process.stderr, self._reading)
+        return stop(self.process, number, self.process.stderr, self._reading)
 
     def events(self, target: str | None = None) -> list[Event]:
         """What a reader of the capture sees so far; of the connections to `target` alone, if given."""

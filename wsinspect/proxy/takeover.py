@@ -424,7 +424,7 @@ class Takeover:
         if self._finished or not all(leg.gone for leg in self.legs):
             return
         self._finished = True
-        for limit in self._limits:  # a timer that waits costs the reads of all connections 1 us [measured]
+        for limit in self._limits:  # a timer that waits costs each turn of the loop 1 us [measured]
             limit.cancel()
         now_ns = time.monotonic_ns()
         try:
