@@ -142,6 +142,7 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(RECORDS)
 def test_decode_of_encode_is_the_identity(record: Record) -> None:
     whole = b"".join(encode(record))

@@ -123,6 +123,7 @@ def test_each_segment_can_be_read_alone(tmp_path: Path) -> None:
         assert "are not in this file" in notices(records)[0][1]
 
 
+@pytest.mark.slow
 def test_a_reader_that_follows_goes_from_segment_to_segment(tmp_path: Path) -> None:
     capture = Counting(tmp_path / "a.wscap")
     found: list[Record] = []

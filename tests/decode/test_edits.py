@@ -67,6 +67,7 @@ def test_alignment_is_linear() -> None:
     assert time.process_time() - begin < 3
 
 
+@pytest.mark.slow
 def test_depth_and_size_of_trees() -> None:
     def nested(depth: int) -> Any:
         tree: Any = []

@@ -169,6 +169,7 @@ HEADS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(HEADS, json_texts() | st.text(max_size=5) | st.just(""))
 def test_an_edit_of_nothing_is_the_identity(head: str, data: str) -> None:
     assert isinstance(decode(f"4{head}{data}").summary, str)

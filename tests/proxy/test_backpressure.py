@@ -90,6 +90,7 @@ async def test_a_slow_reader_holds_the_sender_up_and_memory_is_flat(
 
 @both_kinds
 @sides
+@pytest.mark.slow
 async def test_the_sender_resets_while_it_is_held_up(stage: Stage, side: Side, tls: bool) -> None:
     """Reading from it is paused: the watcher alone sees the reset."""
     both = await open_through(stage, client_tls=tls, server_tls=tls)
@@ -108,6 +109,7 @@ async def test_the_sender_resets_while_it_is_held_up(stage: Stage, side: Side, t
 
 @both_kinds
 @sides
+@pytest.mark.slow
 async def test_the_reader_resets_while_it_holds_the_sender_up(stage: Stage, side: Side, tls: bool) -> None:
     both = await open_through(stage, client_tls=tls, server_tls=tls)
     sender, reader = ends(both, side)

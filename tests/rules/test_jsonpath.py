@@ -266,6 +266,7 @@ def aimed(tree: Any, data: st.DataObject) -> Path:
     return parse(written(steps))
 
 
+@pytest.mark.slow
 @given(PLACES)
 def test_every_name_can_be_written(steps: list[str | int | Each]) -> None:
     assert parse(written(steps)).steps == tuple(steps)

@@ -222,6 +222,7 @@ async def test_the_cursor_stays_on_its_message(run):
 @pytest.mark.parametrize(
     "payload", [b"\x00\x01\xfe\xff" * 9, "\x1b[2J", "a\r\nb", "\u202eabc", "a\u200bb", b"", b"plain"]
 )
+@pytest.mark.slow
 async def test_what_a_field_would_change_is_edited_as_bytes(run, payload):
     source = scene()
     source.hold(payload)
@@ -244,6 +245,7 @@ async def test_what_a_field_would_change_is_edited_as_bytes(run, payload):
 
 
 @pytest.mark.parametrize("payload", ["日本語 Grüße 👋", "two\nlines\tand a tab", "[/] [bold]", ""])
+@pytest.mark.slow
 async def test_text_comes_back_as_it_was(run, payload):
     source = scene()
     source.hold(payload)

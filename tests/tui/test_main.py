@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.tui.fake_source import FakeSource, HugeSource
 from tests.tui.scene import scene
 from wsinspect.model import Side
@@ -147,6 +149,7 @@ async def test_ages_follow_the_clock(run):
         await screen.sees("3m07s")
 
 
+@pytest.mark.slow
 async def test_a_million_rows_scroll_without_existing(run):
     source = HugeSource(1_000_000)
     async with run(source, size=(120, 40)) as screen:
