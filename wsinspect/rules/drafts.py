@@ -6,8 +6,8 @@ from typing import Any
 
 
 class Draft:
-    """What is as usual stands on the class, so that a draft costs what is not; nothing in it is ever changed
-    in place."""
+    """Defaults stand on the class, so that a draft costs what differs from them. Values are replaced, never
+    changed in place."""
 
     def state(self) -> dict[str, Any]:
         """As it is, for `restore`."""

@@ -60,8 +60,10 @@ class Reply(Action):
     def apply(self, turn: Turn) -> str:
         low, high = self.after
         after_ms = low if low == high else self.random_of(turn).uniform(low, high)
-        for opcode, payload in self._payloads(turn):
-            turn.effects += (Send(self.rule, turn.side, opcode, payload, after_ms=after_ms),)
+        turn.effects += tuple(
+            Send(self.rule, turn.side, opcode, payload, after_ms=after_ms)
+            for opcode, payload in self._payloads(turn)
+        )
         turn.fate = Fate.DROP
         return f"reply {self._what()}"
 

@@ -33,6 +33,7 @@ class SetHeader(Action):
         return f"set the header{'s' * (len(self.headers) > 1)} {words.listed(each)}"
 
     def apply_handshake(self, turn: HandshakeTurn) -> str:
-        for name, value in self.headers.items():
-            turn.set_headers += ((name, headers.check_value(name, value.render(turn))),)
+        turn.set_headers += tuple(
+            (name, headers.check_value(name, value.render(turn))) for name, value in self.headers.items()
+        )
         return f"set {words.listed(self.headers)}"
